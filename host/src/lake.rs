@@ -1,0 +1,1 @@
+//! The Delta tables of one tenant. Only this module names deltalake.

@@ -1,0 +1,3 @@
+//! The `silversmith` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One tenant's way from source to manifest. The only module that orders effects.

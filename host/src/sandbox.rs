@@ -1,0 +1,1 @@
+//! Runs plugins: components without capabilities, metered, whose every answer is checked.

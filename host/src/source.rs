@@ -1,0 +1,80 @@
+//! Where records come from.
+//!
+//! A [`Source`] cuts batches and keeps no memory of its own: what it needs to go on lies in the evidence of its
+//! Bronze commits, which the pipeline hands back on start. It never decides what is new by a clock, a group
+//! offset or a file name, and it refuses to go on where going on would skip records.
+
+pub mod files;
+
+use crate::record::Batch;
+
+/// The bounds at which a source cuts a batch; whichever comes first. One record always fits.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchBounds {
+    /// Records in a batch, at most.
+    pub records_max: usize,
+    /// Payload bytes in a batch, at most, unless one record alone has more.
+    pub bytes_max: usize,
+}
+
+/// What Bronze says of a source: where it stands and what proves it.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// The last offset committed under each transaction identifier.
+    pub transactions: std::collections::BTreeMap<String, i64>,
+    /// The evidence of every commit so far, oldest first, or a summary that [`Source::summary`] made of a prefix
+    /// of them followed by the rest.
+    pub evidence: Vec<serde_json::Value>,
+}
+
+/// Reading from a source failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Going on would lose, repeat or invent records: the source halts until an operator acts.
+    #[error("source `{source_name}` is halted: {message}")]
+    Halted {
+        /// The source.
+        source_name: String,
+        /// What was found, what was expected, and the next step.
+        message: String,
+    },
+    /// The input could not be read now; nothing is lost, and trying again is safe.
+    #[error("failed to read {what} of source `{source_name}`")]
+    Io {
+        /// The source.
+        source_name: String,
+        /// The file or partition.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl SourceError {
+    /// Whether the same call may succeed later without anybody's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Halted { .. } => false,
+            Self::Io { .. } => true,
+        }
+    }
+}
+
+/// An ordered, replayable supply of records.
+///
+/// Calls block and run on a worker thread. Records of one partition come with strictly increasing offsets, each
+/// exactly once after the progress handed to [`Source::resume`].
+pub trait Source: Send {
+    /// Takes up where Bronze ends. Called once, before [`Source::next`].
+    fn resume(&mut self, progress: &Progress) -> Result<(), SourceError>;
+
+    /// The next batch, or none when the input has nothing more for now.
+    fn next(&mut self, bounds: BatchBounds) -> Result<Option<Batch>, SourceError>;
+
+    /// Evidence that stands for all evidence so far, to be kept when the log that holds it is cleaned up.
+    fn summary(&self) -> serde_json::Value;
+
+    /// What is known of the input's size in bytes and how much of it was read, for progress bars.
+    fn measure(&self) -> Option<(u64, u64)>;
+}
