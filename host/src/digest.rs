@@ -22,12 +22,13 @@ impl DigestKey {
 
     /// The hash of one element, given as parts; each part is framed by its length.
     pub fn element(&self, parts: &[&[u8]]) -> Sum {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        // One short text, hashed at once: a hasher that is fed part by part costs twice as much.
+        let mut text = Vec::with_capacity(parts.iter().map(|part| 4 + part.len()).sum());
         for part in parts {
-            hasher.update(&(part.len() as u32).to_le_bytes());
-            hasher.update(part);
+            text.extend_from_slice(&(part.len() as u32).to_le_bytes());
+            text.extend_from_slice(part);
         }
-        Sum::of(*hasher.finalize().as_bytes())
+        Sum::of(*blake3::keyed_hash(&self.0, &text).as_bytes())
     }
 }
 
@@ -104,7 +105,9 @@ impl Serialize for Sum {
 impl<'de> Deserialize<'de> for Sum {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).ok_or_else(|| serde::de::Error::custom(format!("found digest `{text}`, expected `<count>:<64 hexadecimal digits>`")))
+        parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!("found digest `{text}`, expected `<count>:<64 hexadecimal digits>`"))
+        })
     }
 }
 

@@ -47,9 +47,7 @@ impl DataType {
             Self::Text | Self::Json => arrow_types::DataType::Utf8,
             Self::Int64 => arrow_types::DataType::Int64,
             Self::Float64 => arrow_types::DataType::Float64,
-            Self::Decimal { precision, scale } => {
-                arrow_types::DataType::Decimal128(precision, scale as i8)
-            }
+            Self::Decimal { precision, scale } => arrow_types::DataType::Decimal128(precision, scale as i8),
             Self::Boolean => arrow_types::DataType::Boolean,
             Self::Date => arrow_types::DataType::Date32,
             Self::Timestamp => utc_microseconds(),
@@ -91,6 +89,18 @@ pub enum Operation {
     Stub,
     /// The key has ended.
     Delete,
+}
+
+impl Operation {
+    /// The word for it in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Patch => "patch",
+            Self::Stub => "stub",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 /// The operations of the rows of one output.

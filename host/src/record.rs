@@ -5,11 +5,12 @@
 //! the payloads lie in one buffer that goes to the sandbox as it is. [`BatchBuilder`] is the only way to make
 //! one: it computes each checksum, so no source can forget it.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder,
-    RecordBatch, StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
+    StringArray, StringBuilder, StructBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use sha2::{Digest, Sha256};
@@ -22,10 +23,8 @@ pub const BATCH_BYTES_MAX: usize = 1 << 30;
 
 /// The columns of a batch, which are the first columns of a Bronze table.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let header = Fields::from(vec![
-        Field::new("key", DataType::Utf8, true),
-        Field::new("value", DataType::Binary, true),
-    ]);
+    let header =
+        Fields::from(vec![Field::new("key", DataType::Utf8, true), Field::new("value", DataType::Binary, true)]);
     Arc::new(Schema::new(vec![
         Field::new("source_system", DataType::Utf8, true),
         Field::new("source_topic", DataType::Utf8, true),
@@ -78,9 +77,23 @@ pub struct Batch {
     pub evidence: serde_json::Value,
     /// The records, in [`SCHEMA`].
     pub records: RecordBatch,
+    positions: StringArray,
 }
 
 impl Batch {
+    /// A batch of `records`, which follow [`SCHEMA`], have their offsets, and have checksums of 32 bytes.
+    pub fn new(source: String, spans: Vec<Span>, evidence: serde_json::Value, records: RecordBatch) -> Self {
+        let mut batch = Self { source, spans, evidence, records, positions: StringArray::new_null(0) };
+        // Every digest and every row names the position: its text is made once.
+        let mut positions = StringBuilder::with_capacity(batch.len(), batch.len() * (batch.source.len() + 12));
+        for index in 0..batch.len() {
+            write!(positions, "{}", batch.position(index)).expect("writing to a builder does not fail");
+            positions.append_value("");
+        }
+        batch.positions = positions.finish();
+        batch
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.records.num_rows()
@@ -115,6 +128,11 @@ impl Batch {
             partition: partitions.is_valid(index).then(|| partitions.value(index)),
             offset: self.records.column(3).as_primitive::<Int64Type>().value(index),
         }
+    }
+
+    /// The text of the position of record `index`, as in the column `_position`.
+    pub fn position_text(&self, index: usize) -> &str {
+        self.positions.value(index)
     }
 
     /// The topic of record `index`.
@@ -153,7 +171,10 @@ impl Batch {
         let headers = lists.value(index);
         let headers = headers.as_struct();
         let (names, values) = (headers.column(0).as_string::<i32>(), headers.column(1).as_binary::<i32>());
-        (0..headers.len()).rev().find(|&i| names.value(i) == name && values.is_valid(i)).map(|i| values.value(i).to_vec())
+        (0..headers.len())
+            .rev()
+            .find(|&i| names.value(i) == name && values.is_valid(i))
+            .map(|i| values.value(i).to_vec())
     }
 
     fn text(&self, column: usize, index: usize) -> Option<&str> {
@@ -183,6 +204,11 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty builder for records of `source`.
     pub fn new(source: &str) -> Self {
+        Self::with_capacity(source, 0)
+    }
+
+    /// The same with room for payloads of `payload_bytes` bytes in all: growing to them copies each byte twice.
+    pub fn with_capacity(source: &str, payload_bytes: usize) -> Self {
         let DataType::List(element) = SCHEMA.field(7).data_type().clone() else {
             unreachable!("headers are a list: SCHEMA says so")
         };
@@ -198,7 +224,7 @@ impl BatchBuilder {
             line: Int64Builder::new(),
             key: BinaryBuilder::new(),
             headers: ListBuilder::new(StructBuilder::from_fields(fields, 0)).with_field(element),
-            payload: BinaryBuilder::new(),
+            payload: BinaryBuilder::with_capacity(0, payload_bytes),
             checksum: BinaryBuilder::new(),
             event_time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             schema_version: StringBuilder::new(),
@@ -247,7 +273,7 @@ impl BatchBuilder {
     /// The batch, under the progress and evidence that the source states.
     pub fn finish(mut self, spans: Vec<Span>, evidence: serde_json::Value) -> Batch {
         let n = self.len();
-        let system = std::iter::repeat_n(Some(self.source.as_str()), n).collect::<arrow::array::StringArray>();
+        let system = std::iter::repeat_n(Some(self.source.as_str()), n).collect::<StringArray>();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(system),
             Arc::new(self.topic.finish()),
@@ -262,8 +288,9 @@ impl BatchBuilder {
             Arc::new(self.event_time.finish()),
             Arc::new(self.schema_version.finish()),
         ];
-        let records = RecordBatch::try_new(SCHEMA.clone(), columns).expect("the builders follow SCHEMA, one value a record each");
-        Batch { source: self.source, spans, evidence, records }
+        let records =
+            RecordBatch::try_new(SCHEMA.clone(), columns).expect("the builders follow SCHEMA, one value a record each");
+        Batch::new(self.source, spans, evidence, records)
     }
 }
 
@@ -291,8 +318,8 @@ mod tests {
         assert!(batch.payloads().is_null(1));
         assert_eq!(batch.checksum(0)[..], Sha256::digest(b"{}")[..]);
         assert_eq!(batch.checksum(1)[..], Sha256::digest(b"")[..]);
-        assert_eq!(batch.position(0).to_string(), "orders/1/7");
-        assert_eq!(batch.position(1).to_string(), "orders#8");
+        assert_eq!(batch.position_text(0), "orders/1/7");
+        assert_eq!(batch.position_text(1), "orders#8");
         assert_eq!((batch.file(1), batch.line(1), batch.schema_version(0)), (Some("a.ndjson"), Some(3), Some("2.1")));
         assert_eq!(batch.header(0, "v"), Some(b"2".to_vec()));
         assert_eq!((batch.header(1, "v"), batch.event_time(0), batch.event_time(1)), (None, Some(5), None));
