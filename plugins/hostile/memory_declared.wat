@@ -1,0 +1,2 @@
+;; Wants 4 GiB to begin with.
+(memory (export "memory") 65536)

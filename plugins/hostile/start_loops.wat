@@ -1,0 +1,3 @@
+;; Loops before anything is asked of it.
+(func $start (loop $ever (br $ever)))
+(start $start)

@@ -1,0 +1,2 @@
+;; Wants a table of ten million elements to begin with.
+(table 10000000 funcref)

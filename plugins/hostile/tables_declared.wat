@@ -1,0 +1,2 @@
+;; Wants many tables.
+(table 1 funcref) (table 1 funcref) (table 1 funcref) (table 1 funcref) (table 1 funcref) (table 1 funcref)
