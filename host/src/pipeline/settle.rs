@@ -1,0 +1,417 @@
+//! A landed batch's way to Silver, quarantine and manifest.
+//!
+//! The order is the promise: every Silver table, then quarantine, then the manifest. A table that has the batch
+//! already, because an earlier run got so far, gives its account from its log and is not touched again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use serde_json::json;
+
+use super::index::Dimensions;
+use super::land::Pending;
+use super::open::{Entity, Silver};
+use super::{Host, PipelineError, Tally, now};
+use crate::conform::outcome::{Code, Conformed, RecordOutcome, RowOutcome};
+use crate::conform::rows::EntityRows;
+use crate::conform::written::Lineage;
+use crate::digest::{DigestKey, Sum};
+use crate::entity::Verdict;
+use crate::lake::quarantine::{self, Circumstances, Refused, Scope, Stage};
+use crate::lake::{Commit, CommitError, Table};
+use crate::manifest::account::{self, BatchRef, EntityAccount, RecordAccount};
+use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
+use crate::record::Batch;
+
+/// Takes `pending` to every table that does not have it yet, and adds what became of it to `tally`.
+pub(super) async fn settle(
+    host: &Arc<Host>,
+    silver: &mut Silver,
+    pending: Pending,
+    tally: &mut Tally,
+) -> Result<(), PipelineError> {
+    silver.prepare(host, &pending.active).await?;
+    let pending = Arc::new(pending);
+    let conformed = {
+        let pending = Arc::clone(&pending);
+        host.machine.workers.run(move || pending.active.plan.conform(&pending.batch, &pending.answers)).await
+    };
+    let conformed = Arc::new(conformed);
+    let work = Work { host, batch: pending.of(silver.tenant()), pending: &pending, conformed: &conformed };
+
+    // Dimensions first: a fact's references are then looked up in a Silver that holds what the batch itself brought.
+    let mut entities = Vec::new();
+    for dimensions in [true, false] {
+        let indexes = Arc::new(silver.dimensions());
+        let mut jobs = Vec::new();
+        for (name, entity) in &mut silver.entities {
+            let place = pending.active.plan.entities().iter().position(|plan| plan.contract.entity == *name);
+            if let Some(place) = place.filter(|_| entity.is_dimension() == dimensions) {
+                jobs.push(work.entity(entity, place, Arc::clone(&indexes)));
+            }
+        }
+        entities.extend(try_join_all(jobs).await?);
+    }
+    let records = work.quarantine(&mut silver.quarantine, &entities).await?;
+    work.manifest(silver, &entities, &records).await?;
+    silver.maintain().await?;
+    add(tally, &pending.batch, &entities, &records);
+    Ok(())
+}
+
+/// One batch on its way.
+struct Work<'a> {
+    host: &'a Arc<Host>,
+    batch: BatchRef,
+    pending: &'a Arc<Pending>,
+    conformed: &'a Arc<Conformed>,
+}
+
+impl Work<'_> {
+    /// Whether a table has consumed the batch.
+    fn is_in(&self, table: &Table) -> bool {
+        table.transaction(&self.batch.source).is_some_and(|version| version >= self.batch.bronze_version)
+    }
+
+    fn stage(&self, table: &Table, account: &impl serde::Serialize) -> Commit {
+        let mut commit = table.begin("STREAMING UPDATE");
+        commit.transactions = vec![(self.batch.source.clone(), self.batch.bronze_version)];
+        commit.info = account::to_info(account);
+        commit
+    }
+
+    /// Decides and commits the rows of one entity.
+    async fn entity(
+        &self,
+        entity: &mut Entity,
+        place: usize,
+        dimensions: Arc<Dimensions>,
+    ) -> Result<EntityAccount, PipelineError> {
+        loop {
+            if self.is_in(&entity.rows) {
+                return self.account(&entity.rows).await;
+            }
+            let older = entity.older_facts(&self.conformed.entities[place]).await?;
+            let (pending, conformed, batch) =
+                (Arc::clone(self.pending), Arc::clone(self.conformed), self.batch.clone());
+            let (index, plan, writer) = (entity.index.clone(), entity.plan.clone(), entity.rows.writer());
+            let (key, dimensions) = (self.host.digest_key.clone(), Arc::clone(&dimensions));
+            let decided = self.host.machine.workers.run(move || {
+                let rows = &conformed.entities[place];
+                let (outcomes, delta) = index.decide(&plan, rows, &older)?;
+                let mut account = accounts(&key, batch, &plan.contract.entity, &pending.batch, rows, &outcomes);
+                account.dangling = dimensions.dangling(&plan, rows, &outcomes)?;
+                let lineage = Lineage {
+                    batch: &pending.batch,
+                    manifest_id: &account.batch.manifest_id,
+                    ingested: pending.ingestion_time,
+                };
+                let encoded = (account.kept.count > 0)
+                    .then(|| writer.encode(&index.written(&plan, rows, &outcomes, lineage)))
+                    .transpose()
+                    .map_err(|source| PipelineError::lake("encode Silver rows", source))?;
+                Ok::<_, PipelineError>((account, delta, encoded))
+            });
+            let (account, delta, encoded) = decided.await?;
+            let mut commit = self.stage(&entity.rows, &account);
+            if let Some(encoded) = encoded {
+                let file = entity.rows.writer().put(encoded, &[]).await;
+                commit.adds.push(file.map_err(|source| PipelineError::lake("write Silver rows", source))?);
+            }
+            match entity.rows.commit(&commit).await {
+                Ok(version) => {
+                    entity.index.apply(delta, version)?;
+                    return Ok(account);
+                }
+                // Somebody else wrote: what they kept counts before us, so the batch is decided again.
+                Err(CommitError::Conflict { .. }) => entity.follow().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The account that `table` gave of the batch when it consumed it.
+    async fn account<T: serde::de::DeserializeOwned>(&self, table: &Table) -> Result<T, PipelineError> {
+        const WINDOW: i64 = 64;
+        let mut to = table.version();
+        while to >= 0 {
+            let from = (to - WINDOW + 1).max(0);
+            let entries =
+                table.entries(from, to).await.map_err(|source| PipelineError::lake("read a table's log", source))?;
+            let wanted = (self.batch.source.clone(), self.batch.bronze_version);
+            if let Some(entry) = entries.iter().rev().find(|entry| entry.transactions.contains(&wanted)) {
+                return account::from_info(&entry.info).ok_or_else(|| {
+                    PipelineError::Corrupt(format!(
+                        "version {} of `{}` carries no account of its batch",
+                        entry.version,
+                        table.name()
+                    ))
+                });
+            }
+            to = from - 1;
+        }
+        Err(PipelineError::Corrupt(format!(
+            "`{}` is past Bronze version {} of source `{}` but no entry of its log says how",
+            table.name(),
+            self.batch.bronze_version,
+            self.batch.source
+        )))
+    }
+
+    /// Commits what was refused, and accounts for every record.
+    async fn quarantine(&self, table: &mut Table, entities: &[EntityAccount]) -> Result<RecordAccount, PipelineError> {
+        if self.is_in(table) {
+            return self.account(table).await;
+        }
+        let (pending, conformed, batch) = (Arc::clone(self.pending), Arc::clone(self.conformed), self.batch.clone());
+        let conflicts: Vec<(String, Vec<(u32, u32)>)> =
+            entities.iter().map(|account| (account.entity.clone(), account.conflicts.clone())).collect();
+        let (key, writer) = (self.host.digest_key.clone(), table.writer());
+        let made = self.host.machine.workers.run(move || {
+            let account = records(&key, batch, &pending.batch, &conformed);
+            let refused = refused(&pending, &conformed, &conflicts);
+            let of = Circumstances {
+                bronze_version: pending.bronze_version,
+                plugin_digest: pending.active.digests.plugin.to_string(),
+                configuration_digest: pending.active.digests.configuration.to_string(),
+                manifest_id: account.batch.manifest_id.clone(),
+                ingestion_time: pending.ingestion_time,
+            };
+            let encoded = (!refused.is_empty())
+                .then(|| writer.encode(&quarantine::to_records(&pending.batch, &refused, &of)))
+                .transpose();
+            encoded.map(|encoded| (account, encoded))
+        });
+        let (account, encoded) = made.await.map_err(|source| PipelineError::lake("encode quarantine", source))?;
+        let mut commit = self.stage(table, &account);
+        if let Some(encoded) = encoded {
+            let file = table.writer().put(encoded, &[]).await;
+            commit.adds.push(file.map_err(|source| PipelineError::lake("write quarantine", source))?);
+        }
+        self.append(table, &commit).await?;
+        Ok(account)
+    }
+
+    /// Commits the batch's two manifests: of Bronze, and of Silver that follows from it.
+    async fn manifest(
+        &self,
+        silver: &mut Silver,
+        entities: &[EntityAccount],
+        records: &RecordAccount,
+    ) -> Result<(), PipelineError> {
+        if self.is_in(&silver.manifests) {
+            return Ok(());
+        }
+        let BatchRef { source, bronze_version, manifest_id } = &self.batch;
+        let bronze = Manifest {
+            manifest_id: manifest::id(silver.tenant(), source, *bronze_version, Layer::Bronze),
+            tenant: silver.tenant().to_owned(),
+            source: source.clone(),
+            batch_id: format!("{source}@{bronze_version}"),
+            record_count: self.pending.batch.len() as u64,
+            start_time: self.pending.account.start_time,
+            end_time: self.pending.ingestion_time,
+            status: Status::Complete,
+            quality_checks: QualityChecks { schema_valid: true, null_check_pass: true, ..QualityChecks::default() },
+            layer: Layer::Bronze,
+            lineage: vec![],
+            plugin_digest: self.pending.active.digests.plugin.to_string(),
+            configuration_digest: self.pending.active.digests.configuration.to_string(),
+            delta_versions: BTreeMap::from([(format!("bronze/{source}"), *bronze_version)]),
+            accounts: json!({ "bronze": self.pending.account }),
+        };
+        let mut versions: BTreeMap<String, i64> = entities
+            .iter()
+            .filter_map(|account| silver.entities.get(&account.entity))
+            .map(|entity| (short_name(&entity.rows), entity.rows.version()))
+            .collect();
+        versions.insert("quarantine".to_owned(), silver.quarantine.version());
+        let of_silver = Manifest {
+            manifest_id: manifest_id.clone(),
+            start_time: self.pending.ingestion_time,
+            end_time: now(),
+            quality_checks: quality(entities, records),
+            layer: Layer::Silver,
+            lineage: vec![bronze.manifest_id.clone()],
+            delta_versions: versions,
+            accounts: json!({ "records": records, "entities": entities }),
+            ..bronze.clone()
+        };
+        let rows = manifest::to_records(&[bronze, of_silver]);
+        let file = silver
+            .manifests
+            .writer()
+            .write(rows, &[])
+            .await
+            .map_err(|source| PipelineError::lake("write manifests", source))?;
+        let mut commit = self.stage(&silver.manifests, &self.batch);
+        commit.adds.push(file);
+        self.append(&mut silver.manifests, &commit).await
+    }
+
+    /// Commits to a table that all sources of the tenant append to and nobody decides against.
+    async fn append(&self, table: &mut Table, commit: &Commit) -> Result<(), PipelineError> {
+        loop {
+            match table.commit(commit).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Conflict { .. }) => {
+                    table.refresh().await.map_err(|source| PipelineError::lake("read a table's log", source))?;
+                    if self.is_in(table) {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// `silver/order` of `acme/silver/order`.
+fn short_name(table: &Table) -> String {
+    table.name().split_once('/').map_or(table.name(), |(_, name)| name).to_owned()
+}
+
+/// What the decision made of each row, as digests over (position, row index, entity, key, row hash).
+fn accounts(
+    key: &DigestKey,
+    batch: BatchRef,
+    entity: &str,
+    records: &Batch,
+    rows: &EntityRows,
+    outcomes: &[RowOutcome],
+) -> EntityAccount {
+    let mut account = EntityAccount {
+        batch,
+        entity: entity.to_owned(),
+        emitted: Sum::default(),
+        kept: Sum::default(),
+        duplicate: Sum::default(),
+        refused: Sum::default(),
+        conflicts: vec![],
+        dangling: BTreeMap::new(),
+    };
+    for (row, outcome) in outcomes.iter().enumerate() {
+        let position = records.position_text(rows.record[row] as usize);
+        let number = rows.row[row].to_le_bytes();
+        let element =
+            key.element(&[position.as_bytes(), &number, entity.as_bytes(), &rows.keys[row], &rows.hashes[row]]);
+        account.emitted += element;
+        match outcome {
+            RowOutcome::Kept { .. } => account.kept += element,
+            RowOutcome::Duplicate => account.duplicate += element,
+            RowOutcome::Refused(_) => {
+                account.refused += element;
+                account.conflicts.push((rows.record[row], rows.row[row]));
+            }
+        }
+    }
+    account
+}
+
+/// What became of each record, as digests over (position, checksum), and the reasons.
+fn records(key: &DigestKey, batch: BatchRef, records: &Batch, conformed: &Conformed) -> RecordAccount {
+    let mut account = RecordAccount {
+        batch,
+        transformed: Sum::default(),
+        filtered: Sum::default(),
+        quarantined: Sum::default(),
+        filtered_reasons: BTreeMap::new(),
+        quarantined_codes: BTreeMap::new(),
+        refused_rows: BTreeMap::new(),
+    };
+    for (record, outcome) in conformed.records.iter().enumerate() {
+        let element = key.element(&[records.position_text(record).as_bytes(), &records.checksum(record)]);
+        match outcome {
+            RecordOutcome::Transformed => account.transformed += element,
+            RecordOutcome::Filtered(reason) => {
+                account.filtered += element;
+                count(&mut account.filtered_reasons, reason);
+            }
+            RecordOutcome::Quarantined(refusal) => {
+                account.quarantined += element;
+                count(&mut account.quarantined_codes, &refusal.code);
+            }
+        }
+    }
+    for row in &conformed.refused {
+        count(&mut account.refused_rows, &row.refusal.code);
+    }
+    account
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, reason: &str) {
+    match counts.get_mut(reason) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(reason.to_owned(), 1);
+        }
+    }
+}
+
+/// All that was refused of a batch, by record.
+fn refused(pending: &Pending, conformed: &Conformed, conflicts: &[(String, Vec<(u32, u32)>)]) -> Vec<Refused> {
+    let verdicts = pending.answers.iter().flat_map(|answer| &answer.verdicts);
+    let mut all: Vec<Refused> = Vec::new();
+    for ((record, outcome), verdict) in conformed.records.iter().enumerate().zip(verdicts) {
+        if let RecordOutcome::Quarantined(refusal) = outcome {
+            let stage = if matches!(verdict, Verdict::Refused(_)) { Stage::Plugin } else { Stage::Contract };
+            all.push(Refused { record: record as u32, scope: Scope::Record, stage, refusal: refusal.clone() });
+        }
+    }
+    for row in &conformed.refused {
+        let stage = if row.refusal.step.is_some() { Stage::Plugin } else { Stage::Contract };
+        all.push(Refused { record: row.record, scope: Scope::Row(Some(row.row)), stage, refusal: row.refusal.clone() });
+    }
+    for (entity, rows) in conflicts {
+        let message =
+            "a fact with this key is in Silver and says something else; what changes is declared `history: scd2`";
+        let refusal = Code::Conflict.refusal(entity, message);
+        all.extend(rows.iter().map(|(record, row)| Refused {
+            record: *record,
+            scope: Scope::Row(Some(*row)),
+            stage: Stage::Dedup,
+            refusal: refusal.clone(),
+        }));
+    }
+    all.sort_by_key(|refused| refused.record);
+    all
+}
+
+fn quality(entities: &[EntityAccount], records: &RecordAccount) -> QualityChecks {
+    let missing = |codes: &BTreeMap<String, u64>| {
+        [Code::Required, Code::NoSequence].iter().any(|code| codes.contains_key(code.as_str()))
+    };
+    let mut dangling = BTreeMap::new();
+    for account in entities {
+        let links = account.dangling.iter().map(|(link, count)| (format!("{}.{link}", account.entity), *count));
+        dangling.extend(links.filter(|(_, count)| *count > 0));
+    }
+    QualityChecks {
+        schema_valid: records.quarantined.count == 0 && records.refused_rows.is_empty(),
+        null_check_pass: !missing(&records.quarantined_codes) && !missing(&records.refused_rows),
+        duplicate_count: entities.iter().map(|account| account.duplicate.count).sum(),
+        quarantined: records.quarantined_codes.clone(),
+        refused_rows: records.refused_rows.clone(),
+        dangling_references: dangling,
+    }
+}
+
+fn add(tally: &mut Tally, batch: &Batch, entities: &[EntityAccount], records: &RecordAccount) {
+    tally.batches += 1;
+    tally.records += batch.len() as u64;
+    tally.transformed += records.transformed.count;
+    for (reason, count) in &records.filtered_reasons {
+        *tally.filtered.entry(reason.clone()).or_default() += count;
+    }
+    for (code, count) in &records.quarantined_codes {
+        *tally.quarantined.entry(code.clone()).or_default() += count;
+    }
+    for account in entities {
+        let rows = tally.entities.entry(account.entity.clone()).or_default();
+        rows.emitted += account.emitted.count;
+        rows.kept += account.kept.count;
+        rows.duplicate += account.duplicate.count;
+        rows.refused += account.refused.count;
+    }
+}
