@@ -13,12 +13,12 @@
 pub mod cli;
 pub mod pipeline;
 
-pub mod source;
-pub mod sandbox;
 pub mod conform;
 pub mod lake;
 pub mod manifest;
 pub mod registry;
+pub mod sandbox;
+pub mod source;
 
 pub mod digest;
 pub mod entity;
