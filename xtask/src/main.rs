@@ -1,2 +1,117 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: everything that a person or CI does to this repository, one verb each.
+//!
+//! Each verb does its own set-up, so that the two commands of README are enough on a fresh machine. The work is
+//! done by the programs that own it (cargo, the host, Python); here is only the order.
+
+mod bench;
+mod check;
+mod demo;
+mod lake;
+mod plugins;
+mod setup;
+mod shell;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::generate::{self, Plan, Plot};
+
+use shell::Failure;
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what builds and tests need: the wasm target, Debian packages, Python packages.
+    Setup,
+    /// Build every plugin as a component, into <target folder>/plugins.
+    Plugins,
+    /// Write records of acme and globex, and the answer that is expected of Silver.
+    Generate(Generate),
+    /// Take the raw records of four tenants to Silver, and show what became of them.
+    Demo(demo::Demo),
+    /// Run all tests: of the workspace, and of the readers that people use.
+    Test,
+    /// Check format, lints, licences and sources.
+    Lint,
+    /// Measure the host against DuckDB in one run.
+    Bench(bench::Bench),
+    /// Run all tests, with every repeated trial in full number.
+    Soak,
+}
+
+#[derive(clap::Args)]
+struct Generate {
+    /// Records of each tenant.
+    #[arg(long, default_value_t = 10_000)]
+    records: u64,
+    /// The same seed gives the same bytes.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to write: <out>/<tenant>/… and <out>/expected/<tenant>.json.
+    #[arg(long, required_unless_present = "samples")]
+    out: Option<PathBuf>,
+    /// Of these tenants only.
+    #[arg(long, value_parser = generate::TENANTS)]
+    tenant: Vec<String>,
+    /// Ten types of transactions, 5,000 records each, that embed 100 customers with 50 changes.
+    #[arg(long, conflicts_with = "records")]
+    saving: bool,
+    /// Write no expected answer: it takes memory in proportion to the records.
+    #[arg(long)]
+    no_answer: bool,
+    /// Write the samples of the repository instead.
+    #[arg(long, conflicts_with_all = ["out", "records", "seed", "tenant", "saving", "no_answer"])]
+    samples: bool,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Setup => setup::all(),
+        Verb::Plugins => plugins::build().map(|_| ()),
+        Verb::Generate(arguments) => generate_records(&arguments),
+        Verb::Demo(demo) => demo.run(),
+        Verb::Test => check::test(check::Trials::Some),
+        Verb::Lint => check::lint(),
+        Verb::Bench(bench) => bench.run(),
+        Verb::Soak => check::test(check::Trials::All),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn generate_records(arguments: &Generate) -> Result<(), Failure> {
+    let Some(out) = &arguments.out else {
+        generate::write_samples(&shell::root().join("tenants")).map_err(Failure::io("failed to write the samples"))?;
+        println!("wrote the samples of acme, globex, github and clinic");
+        return Ok(());
+    };
+    let plan = Plan {
+        records: if arguments.saving { 50_000 } else { arguments.records },
+        seed: arguments.seed,
+        plot: if arguments.saving { Plot::Saving } else { Plot::Lively },
+        answer: !arguments.no_answer,
+    };
+    let chosen = |tenant: &&str| arguments.tenant.is_empty() || arguments.tenant.iter().any(|name| name == tenant);
+    for tenant in generate::TENANTS.into_iter().filter(chosen) {
+        let (written, _) = generate::write(tenant, plan, out)
+            .map_err(Failure::io(format!("failed to write records of {tenant} to {}", out.display())))?;
+        println!(
+            "{tenant}: {} records, {} bytes, of which {} are copies of customers and products",
+            plan.records, written.bytes, written.copies
+        );
+    }
+    Ok(())
+}

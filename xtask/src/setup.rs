@@ -1,0 +1,87 @@
+//! What a machine needs before anything here builds or runs.
+//!
+//! Installs what it can and says clearly what it cannot. Checks first and costs next to nothing where all is there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::shell::{Failure, cache, output, program, run, succeeds};
+
+/// The target of plugins.
+pub(crate) const GUEST: &str = "wasm32-unknown-unknown";
+
+/// Debian packages, and a command that succeeds where each is not needed any more.
+const PACKAGES: [(&str, &[&str]); 3] = [
+    ("gcc", &["cc", "--version"]),
+    ("make", &["make", "--version"]),
+    ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
+];
+
+/// The readers that tests open Silver with, pinned: another version is another test.
+const READERS: [&str; 4] = ["deltalake==1.6.6", "polars==2.1.0", "duckdb==2.0.0", "pyarrow==26.0.1"];
+
+/// Everything.
+pub(crate) fn all() -> Result<(), Failure> {
+    packages()?;
+    wasm_target()?;
+    python().map(|_| ())
+}
+
+/// The wasm target of the toolchain in use.
+pub(crate) fn wasm_target() -> Result<(), Failure> {
+    let libraries = output(&mut program("rustc", ["--print", "target-libdir", "--target", GUEST]))?;
+    if fs::read_dir(libraries.trim()).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(());
+    }
+    if !succeeds(&mut program("rustup", ["--version"])) {
+        return Err(Failure(format!(
+            "found no `rustup`, expected it or the target {GUEST}: install the target with the toolchain's own means, \
+             or get rustup from https://rustup.rs"
+        )));
+    }
+    run(&mut program("rustup", ["target", "add", GUEST]))
+}
+
+/// The Debian packages that are missing.
+pub(crate) fn packages() -> Result<(), Failure> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, test)| !succeeds(&mut program(test[0], &test[1..])))
+        .map(|(name, _)| *name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let advice = |_| {
+        let wanted = missing.join(" ");
+        Failure(format!("found {wanted} missing, and cannot install it here: run `apt-get install {wanted}` as root"))
+    };
+    let root = output(&mut program("id", ["-u"]))?.trim() == "0";
+    let apt = |arguments: &[&str]| {
+        let mut command = if root { program("apt-get", arguments) } else { program("sudo", ["-n", "apt-get"]) };
+        if !root {
+            command.args(arguments);
+        }
+        run(command.env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = [&["install", "-qy", "--no-install-recommends"], missing.as_slice()].concat();
+    apt(&["update", "-q"]).and_then(|()| apt(&install)).map_err(advice)
+}
+
+/// A Python that has the readers, in an environment of its own.
+pub(crate) fn python() -> Result<PathBuf, Failure> {
+    // Named after what is in it: a new pin is a new environment.
+    let name = READERS.map(|pin| pin.replace("==", "-")).join("_");
+    let folder = cache().join("python").join(name);
+    let python = folder.join("bin/python3");
+    // pip writes it last of all, so an environment that was cut short is made again.
+    let ready = folder.join("ready");
+    if ready.exists() {
+        return Ok(python);
+    }
+    fs::create_dir_all(&folder).map_err(Failure::io(format!("failed to make {}", folder.display())))?;
+    run(program("python3", ["-m", "venv", "--clear"]).arg(&folder))?;
+    run(program(&python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(READERS))?;
+    fs::write(&ready, "").map_err(Failure::io(format!("failed to write {}", ready.display())))?;
+    Ok(python)
+}
