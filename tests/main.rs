@@ -1,0 +1,16 @@
+//! The end-to-end tests: the real binary and the real libraries on real files.
+
+mod clinic;
+mod commerce;
+mod first_tenant;
+mod github;
+mod golden;
+mod killed;
+mod privacy;
+mod readers;
+mod same_tables;
+mod saving;
+mod support;
+mod tables;
+mod tidy;
+mod torture;
