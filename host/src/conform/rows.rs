@@ -21,7 +21,8 @@ use crate::record::Batch;
 /// How far a fact's event time may be ahead of the broker's time of its record and still move the horizon: a day.
 pub const EVENT_TIME_SKEW_MICROS: i64 = DAY_MICROS;
 
-pub(super) const DAY_MICROS: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Rows of one entity, in the order in which they are decided.
 #[derive(Clone, Debug)]

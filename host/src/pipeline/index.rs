@@ -16,13 +16,12 @@ use crate::conform::dimension::{self, DimensionIndex};
 use crate::conform::fact::{FactDelta, FactIndex, OlderFacts};
 use crate::conform::outcome::RowOutcome;
 use crate::conform::plan::EntityPlan;
-use crate::conform::rows::EntityRows;
+use crate::conform::rows::{DAY_MICROS, EntityRows};
 use crate::conform::store::{StoreBounds, StoreError};
 use crate::conform::written::{self, Lineage, read_changes, read_hashes};
 use crate::entity::DataType;
 use crate::lake::{DataFile, Filter, Scan, Table};
 
-const DAY_MICROS: i64 = 86_400_000_000;
 /// The version of an index that is being loaded: that of no table, so that an index whose loading was cut short is
 /// loaded again.
 const LOADING: u64 = u64::MAX;
