@@ -103,9 +103,14 @@ impl DimensionIndex {
         self.mark.next_arrival
     }
 
-    /// Whether the entries lie on disk.
+    /// Whether entries lie on disk.
     pub fn is_on_disk(&self) -> bool {
         self.store.is_on_disk()
+    }
+
+    /// Brings what lies on disk up to the version of the index.
+    pub fn persist(&mut self) -> Result<(), StoreError> {
+        self.store.persist()
     }
 
     /// Whether the index holds the keys of its dimension: one that keeps every row decides nothing and holds none.

@@ -98,9 +98,14 @@ impl FactIndex {
         floor(self.mark.date_max, self.horizon_days)
     }
 
-    /// Whether the entries lie on disk.
+    /// Whether entries lie on disk.
     pub fn is_on_disk(&self) -> bool {
         self.store.is_on_disk()
+    }
+
+    /// Brings what lies on disk up to the version of the index.
+    pub fn persist(&mut self) -> Result<(), StoreError> {
+        self.store.persist()
     }
 
     /// The event dates for which the table must be asked before `rows` can be decided.

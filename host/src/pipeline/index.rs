@@ -140,7 +140,16 @@ impl Index {
             }
         }
         let nothing = RecordBatch::new_empty(table.schema().clone());
-        self.load(plan, &nothing, to as u64)
+        self.load(plan, &nothing, to as u64)?;
+        Ok(self.persist()?)
+    }
+
+    /// Leaves on disk, where entries lie there, all that the index knows.
+    pub(super) fn persist(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Dimension(index) => index.write().expect(POISON).persist(),
+            Self::Fact(index) => index.write().expect(POISON).persist(),
+        }
     }
 
     /// The columns that loading needs: all of a dimension, the hashes and the time of a fact.

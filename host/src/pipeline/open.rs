@@ -23,10 +23,10 @@ use crate::sandbox::{Component, DescribeError, Plugin};
 use crate::source::files::Reading;
 use crate::source::{BatchBounds, Progress, Source};
 
-/// Bytes of index entries that one entity keeps in memory; beyond, they lie on disk.
-const INDEX_BYTES_MAX: usize = 64 << 20;
-/// Bytes that an index on disk caches and gathers, each.
-const INDEX_CACHE_BYTES: u64 = 32 << 20;
+/// Bytes of index entries that one entity keeps in memory; beyond, they move to disk.
+const INDEX_BYTES_MAX: usize = 16 << 20;
+/// Bytes that an index on disk caches.
+const INDEX_CACHE_BYTES: u64 = 8 << 20;
 
 /// A plugin under a configuration, ready to work.
 #[derive(Debug)]
@@ -265,6 +265,11 @@ impl Silver {
             Index::Fact(_) => None,
         });
         Dimensions(dimensions.collect())
+    }
+
+    /// Leaves the indexes that lie on disk as the tables are.
+    pub(super) fn persist(&self) -> Result<(), PipelineError> {
+        self.entities.values().try_for_each(|entity| entity.index.persist()).map_err(PipelineError::from)
     }
 
     /// Checkpoints where they are due.

@@ -37,7 +37,8 @@ async fn drive(
     let ended = flow(host, &mut lines, &mut silver, observer, tally).await;
     // Whatever ended the flow, what is in the changes belongs in the dimensions.
     let folded = fold::all(host, &mut silver).await;
-    ended.and(folded)
+    ended.and(folded)?;
+    silver.persist()
 }
 
 /// Settles the Bronze versions of `line` that its manifest has not reached, each under the digests in force there.
