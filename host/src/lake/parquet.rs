@@ -52,6 +52,8 @@ pub enum Packing {
     Bulk,
     /// Differences: integers that mostly grow by little.
     Running,
+    /// What each shares with the one before, and the rest: texts that begin alike and hardly recur, such as positions.
+    Alike,
 }
 
 /// A file's bytes and what the log is to say of it. Not written yet.
@@ -231,6 +233,9 @@ fn properties(packing: &[(String, Packing)]) -> WriterProperties {
             Packing::Running => properties
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+            Packing::Alike => properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BYTE_ARRAY),
         };
     }
     properties.build()

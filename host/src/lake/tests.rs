@@ -582,7 +582,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
         let read = runtime.block_on(async {
             let spec = spec(&[("n", DataType::Int64), ("text", DataType::Utf8), ("hash", DataType::Binary)])
-                .pack(Packing::Random, &["hash"]).pack(Packing::Running, &["n"]);
+                .pack(Packing::Random, &["hash"]).pack(Packing::Running, &["n"]).pack(Packing::Alike, &["text"]);
             let table = in_memory().table("acme/silver/p", &spec).await.expect("a table");
             let file = table.writer().write(written.clone(), &[]).await.expect("a file");
             assert_eq!(file.statistics().expect("statistics").num_records, n as u64);

@@ -12,7 +12,7 @@ use crate::conform::fact::OlderFacts;
 use crate::conform::plan::{EntityPlan, Plan};
 use crate::conform::rows::EntityRows;
 use crate::conform::store::StoreBounds;
-use crate::entity::Descriptor;
+use crate::entity::{DataType, Descriptor};
 use crate::lake::{Bronze, Packing, Policy, Step, Table, TableSpec, quarantine};
 use crate::manifest;
 use crate::registry::activation::{Activations, Digests, ObjectDigest};
@@ -308,10 +308,16 @@ impl Entity {
         let key: Vec<&str> =
             plan.contract.key.iter().map(|column| plan.contract.columns[*column].name.as_str()).collect();
         let properties = vec![(KEY_PROPERTY.to_owned(), key.join(","))];
+        // A fact comes once, so the texts of its key are nearly as many as its rows.
+        let text = |column: &&usize| !dimension && plan.contract.columns[**column].data_type == DataType::Text;
+        let texts = plan.contract.key.iter().filter(text).map(|column| plan.contract.columns[*column].name.as_str());
+        let alike: Vec<&str> = texts.chain(["_position"]).collect();
         let spec = TableSpec {
             statistics: time.into_iter().collect(),
             properties: properties.clone(),
-            ..TableSpec::append_only(plan.contract.silver_schema(kind, &plan.links)).pack(Packing::Random, HASHES)
+            ..TableSpec::append_only(plan.contract.silver_schema(kind, &plan.links))
+                .pack(Packing::Random, HASHES)
+                .pack(Packing::Alike, &alike)
         };
         let path = format!("{tenant}/silver/{name}{}", if dimension { "_changes" } else { "" });
         let rows = host.lake.table(&path, &spec).await.map_err(failed)?;
