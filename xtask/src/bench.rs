@@ -2,6 +2,8 @@
 //!
 //! Each side gets the same files; the baseline is `duckdb_job.py`, which has an easier life than the host.
 
+mod guest;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,9 @@ impl Bench {
             run(program(&python, [script.as_path()]).arg(self.records.to_string()).arg(&orders))?;
         }
 
+        if baseline.is_dir() {
+            guest::measure(&orders)?;
+        }
         let host = self.host(if baseline.is_dir() { &orders } else { &input })?;
         report("host", self.records, host);
         if baseline.is_dir() {

@@ -1,7 +1,8 @@
 //! Plugins, from their crates to components.
 //!
 //! A crate below `plugins/` whose library is a `cdylib` is a plugin. Its bytes name no folder of the machine that
-//! built them, so that the same sources have the same digest wherever they are built.
+//! built them, so that the same sources have the same digest wherever they are built. The yardstick of the benchmark
+//! is built in the same way, but lies elsewhere, so that no host finds it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::setup::{self, GUEST};
 use crate::shell::{Failure, cargo, changed, output, root, run, target};
 
 /// The profile of guests: one unit, and no checks that cost an instruction in every call.
-const PROFILE: &str = "guest";
+pub(crate) const PROFILE: &str = "guest";
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -47,10 +48,18 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Builds every plugin whose sources changed, and gives the folder that holds `<name>.wasm` of each.
 pub(crate) fn build() -> Result<PathBuf, Failure> {
+    components(&below("plugins")?, folder())
+}
+
+/// Builds the plugins below another folder of the repository into `folder`.
+pub(crate) fn build_others(sources: &str, folder: PathBuf) -> Result<PathBuf, Failure> {
+    components(&below(sources)?, folder)
+}
+
+fn components(plugins: &[Plugin], folder: PathBuf) -> Result<PathBuf, Failure> {
     setup::wasm_target()?;
-    let plugins = plugins()?;
     let mut command = cargo(["build", "--profile", PROFILE, "--target", GUEST]);
-    for plugin in &plugins {
+    for plugin in plugins {
         command.args(["--package", &plugin.package]);
     }
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
@@ -61,23 +70,23 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
         root().display()
     );
     run(command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags))?;
-    let folder = folder();
     fs::create_dir_all(&folder).map_err(Failure::io(format!("failed to make {}", folder.display())))?;
-    for plugin in &plugins {
+    for plugin in plugins {
         let module = target().join(GUEST).join(PROFILE).join(format!("{}.wasm", plugin.library));
         componentize(&plugin.name, &module, &folder.join(format!("{}.wasm", plugin.name)))?;
     }
     Ok(folder)
 }
 
-fn plugins() -> Result<Vec<Plugin>, Failure> {
+/// The plugins among the crates below `folder`.
+fn below(folder: &str) -> Result<Vec<Plugin>, Failure> {
     let text = output(&mut cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: Metadata =
         serde_json::from_str(&text).map_err(Failure::io("failed to read what `cargo metadata` says"))?;
     let plugin = |package: Package| {
         let library =
             package.targets.into_iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
-        let below = package.manifest_path.starts_with(root().join("plugins"));
+        let below = package.manifest_path.starts_with(root().join(folder));
         below.then(|| Plugin {
             name: package.name.trim_start_matches("silversmith-plugin-").to_owned(),
             library: library.name.replace('-', "_"),
