@@ -1,79 +1,87 @@
 //! Measurements against work that others do, in one run on one machine, as ratios.
 //!
-//! Each side gets the same files; the baseline is `duckdb_job.py`, which has an easier life than the host.
+//! Each side gets the same files. Nothing is compared with a figure from another machine or another day.
 
+mod end_to_end;
 mod guest;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
-use xtask::generate::{self, Plan, Plot};
+use crate::shell::{Failure, cargo, program, root, run, target};
+use crate::{plugins, setup};
 
-use crate::shell::{Failure, program, root, run, target};
-use crate::{lake, plugins, setup};
-
-/// Measure the host against DuckDB in one run.
+/// Measure the host against DuckDB, deltalake, jsonpath-rust and itself, in one run.
 #[derive(clap::Args)]
 pub(crate) struct Bench {
-    /// Orders of acme.
+    /// Orders of the end-to-end rows; memory is compared with that at a fifth of them.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// The folder of `orders.py` and `duckdb_job.py`; without it the host is measured alone.
+    /// The folder of `orders.py`, which makes the orders, and `duckdb_job.py`.
     #[arg(long, default_value = "../shared/bench")]
     baseline: PathBuf,
+    /// These rows only.
+    #[arg(long, value_enum)]
+    only: Vec<Rows>,
+}
+
+/// Rows that are measured together.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Rows {
+    /// The mapping component in the sandbox against `Value` and `jsonpath-rust`, and against native code.
+    Guest,
+    /// From files to Silver: against DuckDB, on two cores, and its memory.
+    EndToEnd,
+    /// A commit as the table grows, against `CommitBuilder`.
+    Commit,
 }
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let cores = std::thread::available_parallelism().map_err(Failure::io("failed to count the cores"))?;
-        println!("{} records, {cores} cores", self.records);
         let baseline = root().join(&self.baseline);
-        let input = target().join(format!("bench-{}", self.records));
-        std::fs::create_dir_all(&input).map_err(Failure::io(format!("failed to make {}", input.display())))?;
-        let orders = input.join("orders.ndjson");
-        let python = setup::python()?;
-        if !baseline.is_dir() {
-            println!("found no baseline in {}: the host is measured alone, on records of its own", baseline.display());
-            let plan = Plan { records: self.records, seed: 1, plot: Plot::Lively, answer: false };
-            generate::write("acme", plan, &input).map_err(Failure::io("failed to write the records"))?;
-        } else if !orders.exists() {
-            let script = baseline.join("orders.py");
-            run(program(&python, [script.as_path()]).arg(self.records.to_string()).arg(&orders))?;
+        if !baseline.join("orders.py").is_file() {
+            return Err(Failure(format!(
+                "found no `orders.py` in {}, expected the folder of the baselines: name it with --baseline",
+                baseline.display()
+            )));
         }
-
-        if baseline.is_dir() {
-            guest::measure(&orders)?;
+        let cores = std::thread::available_parallelism().map_err(Failure::io("failed to count the cores"))?;
+        println!("{cores} cores, {}", processor());
+        let wanted = |rows| self.only.is_empty() || self.only.contains(&rows);
+        if wanted(Rows::Guest) {
+            guest::measure(&self.orders(&baseline, self.records)?)?;
         }
-        let host = self.host(if baseline.is_dir() { &orders } else { &input })?;
-        report("host", self.records, host);
-        if baseline.is_dir() {
-            let started = Instant::now();
-            let script = baseline.join("duckdb_job.py");
-            run(program(&python, [script.as_path(), &orders, &target().join("bench-duckdb")]).arg("1"))?;
-            let duckdb = started.elapsed();
-            report("duckdb", self.records, duckdb);
-            println!("host ÷ duckdb: {:.2} ×", duckdb.as_secs_f64() / host.as_secs_f64());
+        if wanted(Rows::EndToEnd) {
+            let inputs =
+                [self.records, self.records / 5].map(|records| Ok((records, self.orders(&baseline, records)?)));
+            let [all, fifth] = inputs;
+            end_to_end::measure(&plugins::build()?, &baseline, &all?, &fifth?)?;
+        }
+        if wanted(Rows::Commit) {
+            run(&mut cargo(["build", "--release", "--workspace", "--example", "commit_latency"]))?;
+            run(&mut program(target().join("release/examples/commit_latency"), [""; 0]))?;
         }
         Ok(())
     }
 
-    /// From files to Bronze, Silver and manifests, on one core.
-    fn host(&self, input: &std::path::Path) -> Result<Duration, Failure> {
-        let lake = lake::fresh("bench-lake")?;
-        let host = lake::host(&plugins::build()?, &lake)?;
-        // Pinned from outside, so that every thread of the host shares the one core.
-        let mut pinned = program("taskset", ["--cpu-list", "0"]);
-        pinned.arg(host.get_program()).args(host.get_args()).args(["--tenant", "acme", "--input"]);
-        pinned.arg(format!("acme/orders={}", input.display()));
-        for (name, value) in host.get_envs() {
-            pinned.env(name, value.unwrap_or_default());
+    /// So many orders; made once.
+    fn orders(&self, baseline: &Path, records: u64) -> Result<PathBuf, Failure> {
+        let folder = target().join(format!("bench-{records}"));
+        let orders = folder.join("orders.ndjson");
+        if !orders.exists() {
+            std::fs::create_dir_all(&folder).map_err(Failure::io(format!("failed to make {}", folder.display())))?;
+            // Renamed when whole: a run that was cut short leaves no short file.
+            let begun = folder.join("orders.begun");
+            let script = baseline.join("orders.py");
+            run(program(setup::python()?, [script.as_path()]).arg(records.to_string()).arg(&begun))?;
+            std::fs::rename(&begun, &orders).map_err(Failure::io(format!("failed to make {}", orders.display())))?;
         }
-        let started = Instant::now();
-        run(&mut pinned)?;
-        Ok(started.elapsed())
+        Ok(orders)
     }
 }
 
-fn report(name: &str, records: u64, took: Duration) {
-    println!("{name:<8} {:>8.2} s  {:>10.0} records/s", took.as_secs_f64(), records as f64 / took.as_secs_f64());
+/// What Linux calls the processor.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| "a processor without a name".to_owned(), |(_, name)| name.to_owned())
 }
