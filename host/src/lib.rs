@@ -22,5 +22,6 @@ pub mod source;
 
 pub mod digest;
 pub mod entity;
+pub mod excerpt;
 pub mod position;
 pub mod record;

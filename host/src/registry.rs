@@ -6,6 +6,5 @@
 pub mod activation;
 pub mod canonical;
 pub mod configured;
-pub mod excerpt;
 pub mod plugin;
 pub mod tenant;

@@ -19,6 +19,7 @@ use regex::Regex;
 pub use odcs::parse;
 
 use crate::entity::{DataType, Diagnostic, utc_microseconds};
+use crate::excerpt::did_you_mean;
 use crate::sandbox::{ContractColumn as PluginColumn, EntityContract};
 
 /// The horizon of fact deduplication where a contract states none: 30 days of event time.
@@ -238,18 +239,8 @@ impl Contracts {
         self.0.values()
     }
 
-    /// The known entity whose name is nearest to `name`.
-    pub fn nearest(&self, name: &str) -> Option<&str> {
-        nearest(name, self.0.keys().map(String::as_str))
+    /// The hint that names the known entity nearest to `name`.
+    pub fn did_you_mean(&self, name: &str) -> Option<String> {
+        did_you_mean(name, self.0.keys().map(String::as_str))
     }
-}
-
-/// The candidate nearest to `name`, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
 }

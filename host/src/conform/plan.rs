@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use super::contract::{Contract, Contracts, History, Link, nearest};
+use super::contract::{Contract, Contracts, History, Link};
 use super::pii::{Pii, Treatment};
 use crate::entity::{Descriptor, Diagnostic, Field, OnError, Output};
+use crate::excerpt::did_you_mean;
 
 /// How the answers of one plugin are conformed.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ impl Plan {
         let mut findings = Vec::new();
         for output in &descriptor.outputs {
             let Some(contract) = contracts.get(&output.entity) else {
-                let hint = contracts.nearest(&output.entity).map(|name| format!("did you mean `{name}`?"));
+                let hint = contracts.did_you_mean(&output.entity);
                 findings.push(finding(
                     format!("found output for entity `{}`, expected one with a contract", output.entity),
                     hint,
@@ -122,9 +123,9 @@ impl Plan {
         for (index, field) in output.fields.iter().enumerate() {
             match contract.column(&field.name) {
                 None => {
-                    let near = nearest(&field.name, contract.columns.iter().map(|column| column.name.as_str()));
+                    let known = contract.columns.iter().map(|column| column.name.as_str());
                     let message = format!("entity `{}` has no column `{}`", contract.entity, field.name);
-                    findings.push(finding(message, near.map(|name| format!("did you mean `{name}`?"))));
+                    findings.push(finding(message, did_you_mean(&field.name, known)));
                 }
                 Some(column) if fields[column].is_some() => {
                     findings.push(finding(
@@ -167,7 +168,7 @@ impl Plan {
             let first = column;
             column += reference.key.len();
             let Some(target) = contracts.get(&reference.entity) else {
-                let hint = contracts.nearest(&reference.entity).map(|name| format!("did you mean `{name}`?"));
+                let hint = contracts.did_you_mean(&reference.entity);
                 let message = format!(
                     "entity `{}`: reference `{}` has the unknown target `{}`",
                     contract.entity, reference.name, reference.entity

@@ -1,11 +1,11 @@
 //! What a configuration means to those who use it: contracts, treatments, and what the plugin is told.
 
-use super::excerpt;
 use super::plugin::{self, Component, Configured, FindError};
 use super::tenant::{SourceSettings, Tenant};
 use crate::conform::contract::Contracts;
 use crate::conform::pii::{Pii, TokenKey};
 use crate::entity::Diagnostic;
+use crate::excerpt;
 use crate::sandbox::Configuration;
 
 /// A configuration cannot be used.
@@ -50,8 +50,7 @@ impl Configured {
         }
         if let Some(entities) = &self.entities {
             if let Some(unknown) = entities.iter().find(|entity| contracts.get(entity).is_none()) {
-                let near =
-                    contracts.nearest(unknown).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+                let near = contracts.did_you_mean(unknown).map(|hint| format!("; {hint}")).unwrap_or_default();
                 let message = format!("found entity `{unknown}` under `entities`, expected one with a contract{near}");
                 return Err(ConfiguredError::Wrong(message));
             }

@@ -17,10 +17,10 @@ use serde_saphyr::{Location, Spanned};
 
 use self::check::Check;
 use self::document::Document;
-use super::excerpt::{at, of_yaml, render};
 use super::plugin::{ConfigFile, PluginName};
 use crate::conform::pii::Treatment;
 use crate::entity::Diagnostic;
+use crate::excerpt::{at, of_yaml, render};
 use crate::sandbox::Limits;
 use crate::source::files::{Files, Pattern, Reading, Shape};
 use crate::source::{BatchBounds, Source};

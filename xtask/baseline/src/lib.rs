@@ -21,8 +21,11 @@ silversmith_sdk::export!(Baseline);
 
 const MONEY: DataType = DataType::Decimal(DecimalType { precision: 18, scale: 2 });
 
-/// Entities and their columns: name, type and path. The nth row takes the nth node of each path.
-const ENTITIES: [(&str, [(&str, DataType, &str); 4]); 3] = [
+/// An entity's name, and the name, type and path of its columns.
+type Entity = (&'static str, [(&'static str, DataType, &'static str); 4]);
+
+/// What is filled. The nth row takes the nth node of each path.
+const ENTITIES: [Entity; 3] = [
     (
         "customer",
         [

@@ -25,16 +25,16 @@ use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use self::keys::{Arguments, Document, Object, Options, Property, Relationship};
-use super::{Contract, ContractColumn, HORIZON_DAYS_DEFAULT, History, Keep, Link, Rule, nearest};
+use super::{Contract, ContractColumn, HORIZON_DAYS_DEFAULT, History, Keep, Link, Rule};
 use crate::entity::{DataType, Diagnostic};
+use crate::excerpt::{at, did_you_mean, nearest, of_yaml};
 
 /// The custom properties that mean something here.
 const OURS: [&str; 5] = ["history", "sequence", "keep", "dedupHorizon", "eventTime"];
 
 /// Reads the contracts of one file; `file` is its name as diagnostics show it.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Contract>, Vec<Diagnostic>> {
-    let document: Document =
-        serde_saphyr::from_str(text).map_err(|error| vec![of_yaml(file, error.without_snippet())])?;
+    let document: Document = serde_saphyr::from_str(text).map_err(|error| vec![of_yaml(file, text, &error)])?;
     let mut findings = Findings { file, all: Vec::new() };
     if document.api_version.value != "v3.1.0" {
         let message = format!("found apiVersion `{}`, expected `v3.1.0`", document.api_version.value);
@@ -49,34 +49,14 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Contract>, Vec<Diagnostic>> {
     if findings.all.is_empty() { Ok(contracts) } else { Err(findings.all) }
 }
 
-fn of_yaml(file: &str, error: &serde_saphyr::Error) -> Diagnostic {
-    let (message, hint) = match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => (
-            format!("found key `{field}`, expected one of ODCS 3.1: {}", expected.join(", ")),
-            nearest(field, expected.iter().copied()).map(|name| format!("did you mean `{name}`?")),
-        ),
-        serde_saphyr::Error::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), None),
-        other => (other.to_string(), None),
-    };
-    let location = error.location();
-    Diagnostic {
-        file: file.to_owned(),
-        line: location.map_or(0, |at| at.line() as u32),
-        column: location.map_or(0, |at| at.column() as u32),
-        message,
-        hint,
-    }
-}
-
 struct Findings<'a> {
     file: &'a str,
     all: Vec<Diagnostic>,
 }
 
 impl Findings<'_> {
-    fn add(&mut self, at: Location, message: String, hint: Option<String>) {
-        let (line, column) = (at.line() as u32, at.column() as u32);
-        self.all.push(Diagnostic { file: self.file.to_owned(), line, column, message, hint });
+    fn add(&mut self, location: Location, message: String, hint: Option<String>) {
+        self.all.push(at(self.file, location, message, hint));
     }
 }
 
@@ -210,7 +190,7 @@ fn data_type(property: &Property, findings: &mut Findings<'_>) -> Option<DataTyp
                 physical.value
             );
             let names = ["text", "int64", "float64", "decimal", "boolean", "date", "timestamp", "binary", "json"];
-            let hint = nearest(&physical.value, names).map(|name| format!("did you mean `{name}`?"));
+            let hint = did_you_mean(&physical.value, names);
             findings.add(physical.referenced, message, hint);
         }
         return found;
@@ -230,7 +210,7 @@ fn data_type(property: &Property, findings: &mut Findings<'_>) -> Option<DataTyp
         "object" | "array" => DataType::Json,
         other => {
             let names = ["string", "time", "integer", "number", "boolean", "date", "timestamp", "object", "array"];
-            let hint = nearest(other, names).map(|name| format!("did you mean `{name}`?"));
+            let hint = did_you_mean(other, names);
             findings.add(
                 logical.referenced,
                 format!("found logicalType `{other}`, expected one of {}", names.join(", ")),
@@ -370,8 +350,7 @@ fn history(object: &Object, columns: &[ContractColumn], findings: &mut Findings<
         let property = custom(name)?;
         let text = property.value.value.as_str().unwrap_or_default();
         let Some(index) = columns.iter().position(|column| column.name == text) else {
-            let hint = nearest(text, columns.iter().map(|column| column.name.as_str()))
-                .map(|near| format!("did you mean `{near}`?"));
+            let hint = did_you_mean(text, columns.iter().map(|column| column.name.as_str()));
             findings.add(
                 property.value.referenced,
                 format!("found {name} `{text}`, expected a column of `{}`", object.name.value),

@@ -316,7 +316,7 @@ fn contract_errors_show_place_and_hint() {
             "physicalType: int64, required: true",
             "physicalTyp: int64, required: true",
             12,
-            "found key `physicalTyp`",
+            "found the unknown key `physicalTyp`",
             "did you mean `physicalType`?",
         ),
         (

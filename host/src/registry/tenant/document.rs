@@ -13,7 +13,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::conform::pii::Treatment;
-use crate::registry::excerpt::A_NUMBER;
+use crate::excerpt::A_NUMBER;
 use crate::sandbox::Limits;
 
 /// A tenant: its name and its sources. Paths are relative to the tenant's folder.
