@@ -5,6 +5,7 @@ mod commerce;
 mod first_tenant;
 mod github;
 mod golden;
+mod kafka;
 mod killed;
 mod privacy;
 mod readers;

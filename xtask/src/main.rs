@@ -8,14 +8,13 @@ mod check;
 mod demo;
 mod lake;
 mod plugins;
-mod setup;
-mod shell;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::generate::{self, Plan, Plot};
+use xtask::{kafka, setup, shell};
 
 use shell::Failure;
 
@@ -37,6 +36,9 @@ enum Verb {
     Generate(Generate),
     /// Take the raw records of four tenants to Silver, and show what became of them.
     Demo(demo::Demo),
+    /// Start or stop Kafka brokers to try things on.
+    #[command(subcommand)]
+    Kafka(Kafka),
     /// Run all tests: of the workspace, and of the readers that people use.
     Test,
     /// Check format, lints, licences and sources.
@@ -45,6 +47,21 @@ enum Verb {
     Bench(bench::Bench),
     /// Run all tests, with every repeated trial in full number.
     Soak,
+}
+
+#[derive(Subcommand)]
+enum Kafka {
+    /// Start brokers on this machine's loopback, which run until they are stopped.
+    Start {
+        /// How many.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=3))]
+        brokers: u16,
+        /// The port of the first; each takes two, one after the other.
+        #[arg(long, default_value_t = 9092)]
+        port: u16,
+    },
+    /// Stop them and remove what they hold.
+    Stop,
 }
 
 #[derive(clap::Args)]
@@ -78,6 +95,8 @@ fn main() -> ExitCode {
         Verb::Plugins => plugins::build().map(|_| ()),
         Verb::Generate(arguments) => generate_records(&arguments),
         Verb::Demo(demo) => demo.run(),
+        Verb::Kafka(Kafka::Start { brokers, port }) => start_kafka(brokers, port),
+        Verb::Kafka(Kafka::Stop) => kafka::stop(&kafka_folder()),
         Verb::Test => check::test(check::Trials::Some),
         Verb::Lint => check::lint(),
         Verb::Bench(bench) => bench.run(),
@@ -90,6 +109,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where the brokers of `cargo xtask kafka` keep their logs.
+fn kafka_folder() -> PathBuf {
+    shell::target().join("kafka")
+}
+
+fn start_kafka(brokers: u16, port: u16) -> Result<(), Failure> {
+    let bootstrap = kafka::start(&setup::kafka()?, &kafka_folder(), brokers, port)?;
+    println!("brokers at {bootstrap}; their logs are in {}", kafka_folder().display());
+    Ok(())
 }
 
 fn generate_records(arguments: &Generate) -> Result<(), Failure> {

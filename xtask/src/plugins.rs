@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
-use crate::setup::{self, GUEST};
 use crate::shell::{Failure, cargo, changed, output, root, run, target};
+use xtask::setup::{self, GUEST};
 
 /// The profile of guests: one unit, and no checks that cost an instruction in every call.
 pub(crate) const PROFILE: &str = "guest";

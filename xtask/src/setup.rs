@@ -5,30 +5,45 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::kafka::Jars;
 use crate::shell::{Failure, cache, output, program, run, succeeds};
 
 /// The target of plugins.
-pub(crate) const GUEST: &str = "wasm32-unknown-unknown";
+pub const GUEST: &str = "wasm32-unknown-unknown";
 
-/// Debian packages, and a command that succeeds where each is not needed any more.
-const PACKAGES: [(&str, &[&str]); 3] = [
+/// A Debian package, and a command that succeeds where it is not needed any more.
+type Package = (&'static str, &'static [&'static str]);
+
+/// What builds need, and the readers' Python.
+const PACKAGES: [Package; 3] = [
     ("gcc", &["cc", "--version"]),
     ("make", &["make", "--version"]),
     ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
 ];
 
+/// What a broker needs, and the producer and reader of tests.
+const KAFKA_PACKAGES: [Package; 3] =
+    [("default-jre-headless", &["java", "-version"]), ("maven", &["mvn", "--version"]), ("kcat", &["kcat", "-V"])];
+
 /// The readers that tests open Silver with, pinned: another version is another test.
 const READERS: [&str; 4] = ["deltalake==1.6.6", "polars==2.1.0", "duckdb==2.0.0", "pyarrow==26.0.1"];
 
 /// Everything.
-pub(crate) fn all() -> Result<(), Failure> {
+pub fn all() -> Result<(), Failure> {
     packages()?;
     wasm_target()?;
+    kafka()?;
     python().map(|_| ())
 }
 
+/// Apache Kafka, with what runs it.
+pub fn kafka() -> Result<Jars, Failure> {
+    install(&KAFKA_PACKAGES)?;
+    Jars::fetch()
+}
+
 /// The wasm target of the toolchain in use.
-pub(crate) fn wasm_target() -> Result<(), Failure> {
+pub fn wasm_target() -> Result<(), Failure> {
     let libraries = output(&mut program("rustc", ["--print", "target-libdir", "--target", GUEST]))?;
     if fs::read_dir(libraries.trim()).is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(());
@@ -42,9 +57,14 @@ pub(crate) fn wasm_target() -> Result<(), Failure> {
     run(&mut program("rustup", ["target", "add", GUEST]))
 }
 
-/// The Debian packages that are missing.
-pub(crate) fn packages() -> Result<(), Failure> {
-    let missing: Vec<&str> = PACKAGES
+/// The Debian packages that builds need.
+pub fn packages() -> Result<(), Failure> {
+    install(&PACKAGES)
+}
+
+/// Those of `packages` that are missing.
+fn install(packages: &[Package]) -> Result<(), Failure> {
+    let missing: Vec<&str> = packages
         .iter()
         .filter(|(_, test)| !succeeds(&mut program(test[0], &test[1..])))
         .map(|(name, _)| *name)
@@ -69,7 +89,7 @@ pub(crate) fn packages() -> Result<(), Failure> {
 }
 
 /// A Python that has the readers, in an environment of its own.
-pub(crate) fn python() -> Result<PathBuf, Failure> {
+pub fn python() -> Result<PathBuf, Failure> {
     // Named after what is in it: a new pin is a new environment.
     let name = READERS.map(|pin| pin.replace("==", "-")).join("_");
     let folder = cache().join("python").join(name);

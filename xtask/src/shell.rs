@@ -8,11 +8,12 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Why a task failed: what was found, what was expected and the next step.
-pub(crate) struct Failure(pub(crate) String);
+#[derive(Debug)]
+pub struct Failure(pub String);
 
 impl Failure {
     /// For `map_err` on input and output: says what was being done.
-    pub(crate) fn io<E: Display>(doing: impl Display) -> impl FnOnce(E) -> Self {
+    pub fn io<E: Display>(doing: impl Display) -> impl FnOnce(E) -> Self {
         move |cause| Self(format!("{doing}: {cause}"))
     }
 }
@@ -21,7 +22,7 @@ impl Failure {
 ///
 /// Asked of cargo when a task starts, never when it is compiled: cargo does not build a task again for a checkout in
 /// another place that shares its target folder.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let member = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let workspace = member.as_deref().and_then(Path::parent);
@@ -31,12 +32,12 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// Where cargo builds, which outlives a clean checkout: `CARGO_TARGET_DIR`, or cargo's own default.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 /// Where downloads are kept between checkouts: `SILVERSMITH_CACHE`, or `~/.cache/silversmith`.
-pub(crate) fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     match std::env::var_os("SILVERSMITH_CACHE") {
         Some(folder) => root().join(folder),
         None => PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/silversmith"),
@@ -44,7 +45,7 @@ pub(crate) fn cache() -> PathBuf {
 }
 
 /// The data that tests on real records read: `SILVERSMITH_DATA`, or `../shared/data` where that is there.
-pub(crate) fn data() -> Option<PathBuf> {
+pub fn data() -> Option<PathBuf> {
     let folder = match std::env::var_os("SILVERSMITH_DATA") {
         Some(folder) => PathBuf::from(folder),
         None => root().join("../shared/data"),
@@ -53,14 +54,14 @@ pub(crate) fn data() -> Option<PathBuf> {
 }
 
 /// A program in the workspace's folder.
-pub(crate) fn program(name: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+pub fn program(name: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(name);
     command.args(arguments).current_dir(root());
     command
 }
 
 /// The cargo that runs us.
-pub(crate) fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+pub fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments);
     // Set by the cargo that runs us, for this package alone. Build scripts look at them: with ours in their
     // environment half of the dependencies would be built again, and once more without.
@@ -74,7 +75,7 @@ pub(crate) fn cargo(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> C
 }
 
 /// Runs to the end, with output to ours; anything but success is a failure that shows the command.
-pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+pub fn run(command: &mut Command) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure(format!("`{}` ended with {status}", shown(command)))),
@@ -83,7 +84,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 }
 
 /// Runs to the end and gives what was printed.
-pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+pub fn output(command: &mut Command) -> Result<String, Failure> {
     let done = command.output().map_err(Failure::io(format!("failed to start `{}`", shown(command))))?;
     if !done.status.success() {
         let errors = String::from_utf8_lossy(&done.stderr);
@@ -93,12 +94,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
 }
 
 /// Whether the program runs at all and ends well.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|done| done.status.success())
 }
 
 /// When the file was changed; none where it is missing.
-pub(crate) fn changed(file: &Path) -> io::Result<Option<std::time::SystemTime>> {
+pub fn changed(file: &Path) -> io::Result<Option<std::time::SystemTime>> {
     match file.metadata() {
         Ok(metadata) => metadata.modified().map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
