@@ -15,9 +15,13 @@ pub const GUEST: &str = "wasm32-unknown-unknown";
 type Package = (&'static str, &'static [&'static str]);
 
 /// What builds need, and the readers' Python.
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 6] = [
     ("gcc", &["cc", "--version"]),
     ("make", &["make", "--version"]),
+    // Of Kafka's client, which is built from its sources: a part of it in C++, and TLS and SASL by OpenSSL.
+    ("g++", &["c++", "--version"]),
+    ("pkg-config", &["pkg-config", "--version"]),
+    ("libssl-dev", &["pkg-config", "--exists", "openssl"]),
     ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
 ];
 
