@@ -2,8 +2,8 @@
 //!
 //! A position orders the records of one source partition and names each for ever. It is text in the lake
 //! (`_position`) and what a plugin may ask for, so its form is part of the public contract:
-//! `orders/3/1234` is offset 1234 of partition 3 of source `orders`; `orders#1234` is the record that a
-//! files source read as its 1234th, counted from 0.
+//! `orders/acme.orders/3/1234` is offset 1234 of partition 3 of topic `acme.orders` in source `orders`;
+//! `orders#1234` is the record that a files source read as its 1234th, counted from 0.
 
 use std::fmt;
 
@@ -12,7 +12,9 @@ use std::fmt;
 pub struct Position<'a> {
     /// The source's name.
     pub source: &'a str,
-    /// The partition; none in a files source.
+    /// The topic; none in a files source.
+    pub topic: Option<&'a str>,
+    /// The partition of the topic; none in a files source.
     pub partition: Option<i32>,
     /// The offset in the partition, or the running number in a files source, from 0.
     pub offset: i64,
@@ -20,9 +22,9 @@ pub struct Position<'a> {
 
 impl fmt::Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.partition {
-            Some(partition) => write!(f, "{}/{}/{}", self.source, partition, self.offset),
-            None => write!(f, "{}#{}", self.source, self.offset),
+        match (self.topic, self.partition) {
+            (Some(topic), Some(partition)) => write!(f, "{}/{topic}/{partition}/{}", self.source, self.offset),
+            _ => write!(f, "{}#{}", self.source, self.offset),
         }
     }
 }
@@ -46,8 +48,9 @@ mod tests {
 
     #[test]
     fn positions_have_their_documented_text() {
-        let kafka = Position { source: "orders", partition: Some(3), offset: 1234 };
-        let file = Position { source: "orders", partition: None, offset: 1234 };
-        assert_eq!((kafka.to_string(), file.to_string()), ("orders/3/1234".into(), "orders#1234".into()));
+        let kafka = Position { source: "orders", topic: Some("acme.orders"), partition: Some(3), offset: 1234 };
+        let file = Position { source: "orders", topic: None, partition: None, offset: 1234 };
+        assert_eq!(kafka.to_string(), "orders/acme.orders/3/1234");
+        assert_eq!(file.to_string(), "orders#1234");
     }
 }

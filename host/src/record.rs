@@ -125,6 +125,7 @@ impl Batch {
         let partitions = self.records.column(2).as_primitive::<Int32Type>();
         Position {
             source: &self.source,
+            topic: self.topic(index),
             partition: partitions.is_valid(index).then(|| partitions.value(index)),
             offset: self.records.column(3).as_primitive::<Int64Type>().value(index),
         }
@@ -304,6 +305,7 @@ mod tests {
         let headers: &[(&str, Option<&[u8]>)] = &[("v", Some(b"1")), ("v", Some(b"2"))];
         builder.push(&Received {
             payload: Some(b"{}"),
+            topic: Some("t"),
             partition: Some(1),
             offset: 7,
             headers,
@@ -318,7 +320,7 @@ mod tests {
         assert!(batch.payloads().is_null(1));
         assert_eq!(batch.checksum(0)[..], Sha256::digest(b"{}")[..]);
         assert_eq!(batch.checksum(1)[..], Sha256::digest(b"")[..]);
-        assert_eq!(batch.position_text(0), "orders/1/7");
+        assert_eq!(batch.position_text(0), "orders/t/1/7");
         assert_eq!(batch.position_text(1), "orders#8");
         assert_eq!((batch.file(1), batch.line(1), batch.schema_version(0)), (Some("a.ndjson"), Some(3), Some("2.1")));
         assert_eq!(batch.header(0, "v"), Some(b"2".to_vec()));

@@ -109,17 +109,18 @@ fn key_columns(table: &Table) -> Vec<String> {
 
 /// The file and line of the Bronze record at `position`.
 async fn origin(lake: &Lake, tenant: &str, position: &str) -> Result<[Value; 2], CliError> {
-    let (source, offset, partition) = match position.split_once('#') {
-        Some((source, number)) => (source, number, None),
+    let (source, wanted) = match position.split_once('#') {
+        Some((source, number)) => (source, [Some(number), None, None]),
         None => {
-            let mut parts = position.splitn(3, '/');
-            let (source, partition) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            (source, parts.next().unwrap_or_default(), Some(partition))
+            let mut parts = position.splitn(4, '/');
+            let source = parts.next().unwrap_or_default();
+            let (topic, partition) = (parts.next(), parts.next());
+            (source, [parts.next(), partition, topic])
         }
     };
     let bronze = read::table(lake, tenant, &format!("bronze/{source}")).await?;
-    let columns = ["offset", "partition"].map(str::to_owned).to_vec();
-    let wanted = vec![Some(offset.to_owned()), partition.map(str::to_owned)];
+    let columns = ["offset", "partition", "source_topic"].map(str::to_owned).to_vec();
+    let wanted = wanted.map(|value| value.map(str::to_owned)).to_vec();
     let filter = read::all_matching(columns, wanted);
     let found = read::rows(&bronze, Some(&["file", "line"]), Some(filter), 1).await?;
     let Value::Array(rows) = read::listing(&found, &[]).to_json() else {

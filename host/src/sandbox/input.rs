@@ -152,7 +152,7 @@ mod tests {
             });
         };
         check(Property::Key, b"\xff", 0b01);
-        check(Property::Position, b"orders/1/5orders#6", 0b11);
+        check(Property::Position, b"orders/topic/1/5orders#6", 0b11);
         check(Property::Topic, b"topicorders", 0b11);
         check(Property::File, b"a.ndjson", 0b01);
         check(Property::EventTime, b"1970-01-01T00:00:01.500000Z", 0b01);
