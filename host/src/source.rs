@@ -1,11 +1,14 @@
 //! Where records come from.
 //!
-//! A [`Source`] cuts batches and keeps no memory of its own: what it needs to go on lies in the evidence of its
-//! Bronze commits, which the pipeline hands back on start. It never decides what is new by a clock, a group
+//! A [`Source`] cuts batches and keeps no memory of its own: what it needs to go on lies in the transactions and the
+//! evidence of its Bronze commits, which the pipeline hands back. It never decides what is new by a clock, a group
 //! offset or a file name, and it refuses to go on where going on would skip records.
 
 pub mod files;
 
+use std::collections::BTreeMap;
+
+use crate::position::Span;
 use crate::record::Batch;
 
 /// The bounds at which a source cuts a batch; whichever comes first. One record always fits.
@@ -21,7 +24,7 @@ pub struct BatchBounds {
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// The last offset committed under each transaction identifier.
-    pub transactions: std::collections::BTreeMap<String, i64>,
+    pub transactions: BTreeMap<String, i64>,
     /// The evidence of every commit so far, oldest first, or a summary that [`Source::summary`] made of a prefix
     /// of them followed by the rest.
     pub evidence: Vec<serde_json::Value>,
@@ -61,16 +64,37 @@ impl SourceError {
     }
 }
 
+/// What a source has when it is asked.
+#[derive(Debug)]
+pub enum Next {
+    /// Records.
+    Batch(Batch),
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more.
+    Ended,
+    /// Partitions were given to this host: [`Source::place`] is to say where Bronze ends.
+    Unplaced,
+}
+
 /// An ordered, replayable supply of records.
 ///
-/// Calls block and run on a worker thread. Records of one partition come with strictly increasing offsets, each
-/// exactly once after the progress handed to [`Source::resume`].
+/// Calls block and run on a worker thread, one at a time. A batch that was handed out is landed, or found to be
+/// landed by others, before the next call of [`Source::next`]. Records of one partition come with strictly increasing
+/// offsets, each exactly once after the progress handed to [`Source::resume`] and [`Source::place`].
 pub trait Source: Send {
-    /// Takes up where Bronze ends. Called once, before [`Source::next`].
+    /// Takes up where Bronze ends. Called once, before all else.
     fn resume(&mut self, progress: &Progress) -> Result<(), SourceError>;
 
-    /// The next batch, or none when the input has nothing more for now.
-    fn next(&mut self, bounds: BatchBounds) -> Result<Option<Batch>, SourceError>;
+    /// The next batch, or why there is none.
+    fn next(&mut self, bounds: BatchBounds) -> Result<Next, SourceError>;
+
+    /// Takes up where Bronze ends now, by transaction identifier: after [`Next::Unplaced`], and after a batch that
+    /// others had landed, in whole or in part. What was read ahead from elsewhere is dropped.
+    fn place(&mut self, transactions: &BTreeMap<String, i64>) -> Result<(), SourceError>;
+
+    /// Hears that the records of `spans` are in every table.
+    fn acknowledge(&mut self, spans: &[Span]);
 
     /// Evidence that stands for all evidence so far, to be kept when the log that holds it is cleaned up.
     fn summary(&self) -> serde_json::Value;

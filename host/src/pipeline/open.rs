@@ -1,6 +1,6 @@
 //! Where everything stands when a tenant starts: its plugins, its sources, its tables and their indexes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,15 +13,16 @@ use crate::conform::plan::{EntityPlan, Plan};
 use crate::conform::rows::EntityRows;
 use crate::conform::store::StoreBounds;
 use crate::entity::{DataType, Descriptor};
-use crate::lake::{Bronze, Packing, Policy, Step, Table, TableSpec, quarantine};
+use crate::lake::{Activation, Bronze, Packing, Policy, Step, Table, TableSpec, quarantine};
 use crate::manifest;
+use crate::position::Span;
 use crate::registry::activation::{Activations, Digests, ObjectDigest};
 use crate::registry::configured::ConfiguredError;
 use crate::registry::plugin::Configured;
 use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::sandbox::{Component, DescribeError, Plugin};
 use crate::source::files::Reading;
-use crate::source::{BatchBounds, Progress, Source};
+use crate::source::{BatchBounds, Progress, Source, SourceError};
 
 /// Bytes of index entries that one entity keeps in memory; beyond, they move to disk.
 const INDEX_BYTES_MAX: usize = 16 << 20;
@@ -39,10 +40,14 @@ pub(super) struct Active {
 /// One source of a tenant: where its records come from, and what works on them.
 pub(super) struct Line {
     pub(super) name: String,
-    pub(super) source: Option<Box<dyn Source>>,
+    source: Option<Box<dyn Source>>,
     pub(super) bronze: Bronze,
     pub(super) activations: Activations,
     pub(super) bounds: BatchBounds,
+    /// The Bronze version up to which every batch was handed on to be settled, or waits in the backlog.
+    pub(super) seen: i64,
+    /// Batches in Bronze that are to be settled before any other: what hosts before this one, or beside it, landed.
+    pub(super) backlog: VecDeque<Step>,
     tenant: String,
     /// What tokens are made with.
     key: Vec<u8>,
@@ -107,11 +112,14 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<(Vec<Line>
         }
         let mut records = source.open(reading);
         records.resume(&progress)?;
+        let seen = bronze.version();
         lines.push(Line {
             name: source.name.clone(),
             source: Some(records),
             bronze,
             activations,
+            seen,
+            backlog: VecDeque::new(),
             bounds: BatchBounds {
                 records_max: host.settings.records_max.unwrap_or(source.batch.records_max),
                 ..source.batch
@@ -190,8 +198,28 @@ impl Line {
             stored.map_err(|source| PipelineError::lake("store an object of the registry", source))?;
         }
         let mut commit = self.bronze.stage_activation(self.wanted.digests.to_info());
-        let version = self.bronze.append(&mut commit).await?;
-        self.activations.push(version, self.wanted.digests);
+        self.bronze.append(&mut commit).await?;
+        // Among what is new there, in its place.
+        self.follow().await
+    }
+
+    /// Queues what is in Bronze behind what was seen, in order.
+    pub(super) async fn follow(&mut self) -> Result<(), PipelineError> {
+        let news = self.bronze.steps(self.seen).await;
+        self.backlog.extend(news.map_err(|source| PipelineError::lake("read the Bronze log", source))?);
+        self.seen = self.bronze.version();
+        Ok(())
+    }
+
+    /// Takes over an activation in Bronze: what comes above it is worked on under its digests.
+    pub(super) async fn adopt(&mut self, host: &Host, activation: &Activation) -> Result<(), PipelineError> {
+        let Some(digests) = Digests::from_info(&activation.info) else { return Ok(()) };
+        if self.activations.newest().is_none_or(|newest| newest < activation.version) {
+            self.activations.push(activation.version, digests);
+        }
+        if self.activations.current() == Some(digests) {
+            self.wanted = self.active(host, digests).await?;
+        }
         Ok(())
     }
 
@@ -220,6 +248,38 @@ impl Line {
             Arc::new(activate(&self.tenant, &configured, &self.key, &wasm, &component, descriptor, &self.peers)?);
         self.earlier.insert(digests, Arc::clone(&active));
         Ok(active)
+    }
+
+    /// Has the source do something on a worker thread.
+    pub(super) async fn ask<T: Send + 'static>(
+        &mut self,
+        host: &Host,
+        ask: impl FnOnce(&mut dyn Source) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, PipelineError> {
+        let mut source = self.source.take().expect("the source is put back below, whatever happens");
+        let (source, answer) = host
+            .machine
+            .workers
+            .run(move || {
+                let answer = ask(source.as_mut());
+                (source, answer)
+            })
+            .await;
+        self.source = Some(source);
+        Ok(answer?)
+    }
+
+    /// Tells the source where Bronze ends.
+    pub(super) async fn place(&mut self, host: &Host) -> Result<(), PipelineError> {
+        let transactions = self.bronze.progress();
+        self.ask(host, move |source| source.place(&transactions)).await
+    }
+
+    /// Tells the source what is in every table.
+    pub(super) fn acknowledge(&mut self, spans: &[Span]) {
+        if let Some(source) = &mut self.source {
+            source.acknowledge(spans);
+        }
     }
 
     /// Bytes of input known, and read.

@@ -11,7 +11,7 @@ use crate::conform::plan::Plan;
 use crate::record::Batch;
 use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::source::files::Reading;
-use crate::source::{BatchBounds, Progress};
+use crate::source::{BatchBounds, Next, Progress};
 
 /// What would come of some records.
 pub struct Trial {
@@ -61,9 +61,12 @@ pub async fn trial(
     let mut records = source.open(Reading::Once);
     records.resume(&Progress::default())?;
     let bounds = BatchBounds { records_max, bytes_max: crate::record::BATCH_BYTES_MAX };
-    let batch = records
-        .next(bounds)?
-        .unwrap_or_else(|| crate::record::BatchBuilder::new(&source.name).finish(vec![], serde_json::Value::Null));
+    let batch = match records.next(bounds)? {
+        Next::Batch(batch) => batch,
+        Next::Nothing | Next::Ended | Next::Unplaced => {
+            crate::record::BatchBuilder::new(&source.name).finish(vec![], serde_json::Value::Null)
+        }
+    };
     let batch = Arc::new(batch);
     let answers = land::transform(machine, &active, &batch).await?;
     let conformed = active.plan.conform(&batch, &answers);

@@ -41,9 +41,9 @@ pub use self::discover::{Pattern, PatternError};
 use self::discover::{ScanError, scan};
 use self::ledger::{Consumed, Evidence, Facts, Reached};
 use self::reader::{Manner, ReadError, Reader};
-use super::{BatchBounds, Progress, Source, SourceError};
+use super::{BatchBounds, Next, Progress, Source, SourceError};
 use crate::position::Span;
-use crate::record::{BATCH_BYTES_MAX, Batch, BatchBuilder, Received};
+use crate::record::{BATCH_BYTES_MAX, BatchBuilder, Received};
 
 /// The most bytes that a record may have; half of what a batch may have, so that it always fits.
 pub const RECORD_BYTES_MAX: usize = 512 << 20;
@@ -320,7 +320,7 @@ impl Source for Files {
         Ok(())
     }
 
-    fn next(&mut self, bounds: BatchBounds) -> Result<Option<Batch>, SourceError> {
+    fn next(&mut self, bounds: BatchBounds) -> Result<Next, SourceError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -336,13 +336,27 @@ impl Source for Files {
             outcome => self.failed = outcome.err(),
         }
         if batch.is_empty() {
-            return Ok(None);
+            return Ok(match self.manner.reading {
+                Reading::Once => Next::Ended,
+                Reading::Following => Next::Nothing,
+            });
         }
         let touched = std::mem::take(&mut self.touched).into_iter();
         let files = touched.map(|path| (path.clone(), self.ledger[&path].consumed.clone())).collect();
         let span = Span { app_id: self.name.clone(), first, last: self.next - 1 };
-        Ok(Some(batch.finish(vec![span], evidence(self.next, files))))
+        Ok(Next::Batch(batch.finish(vec![span], evidence(self.next, files))))
     }
+
+    /// Never wanted by this source: only another host can have landed its records.
+    fn place(&mut self, transactions: &BTreeMap<String, i64>) -> Result<(), SourceError> {
+        let found = transactions.get(&self.name).map_or(0, |last| last + 1);
+        Err(self.halted(format!(
+            "another host landed records of this source, which now are {found}, expected one host for a source of files; \
+             stop all but one, and run it again"
+        )))
+    }
+
+    fn acknowledge(&mut self, _spans: &[Span]) {}
 
     fn summary(&self) -> serde_json::Value {
         let all = self.ledger.iter();

@@ -51,8 +51,9 @@ impl Host {
         let mut read = Read::new();
         for _ in 0..batches {
             let batch = match source.next(bounds) {
-                Ok(Some(batch)) => batch,
-                Ok(None) => break,
+                Ok(Next::Batch(batch)) => batch,
+                Ok(Next::Ended | Next::Nothing) => break,
+                Ok(Next::Unplaced) => panic!("files are not placed"),
                 Err(error) => return Err((read, error)),
             };
             let first = self.progress.transactions.get("orders").map_or(0, |last| last + 1);
@@ -342,7 +343,7 @@ fn a_huge_line_is_a_batch_of_its_own() {
     host.write("a", format!("1\n{huge}\n2\n"));
     let mut source = host.resumed(Reading::Once);
     let mut sizes = vec![];
-    while let Some(batch) = source.next(BOUNDS).unwrap() {
+    while let Next::Batch(batch) = source.next(BOUNDS).unwrap() {
         sizes.push((batch.len(), batch.payloads().value_data().len()));
     }
     assert_eq!(sizes, [(1, 1), (1, 100 << 20), (1, 1)]);
@@ -494,7 +495,8 @@ fn a_source_may_declare_the_schema_version() {
     let mut source = host.source(Shape::Lines, Reading::Once);
     source.schema_version = Some("2.1".into());
     source.resume(&Progress::default()).unwrap();
-    assert_eq!(source.next(BOUNDS).unwrap().unwrap().schema_version(0), Some("2.1"));
+    let Next::Batch(batch) = source.next(BOUNDS).unwrap() else { panic!("there is a record") };
+    assert_eq!(batch.schema_version(0), Some("2.1"));
 }
 
 #[test]
