@@ -5,6 +5,7 @@
 //! offset or a file name, and it refuses to go on where going on would skip records.
 
 pub mod files;
+pub mod kafka;
 
 use std::collections::BTreeMap;
 

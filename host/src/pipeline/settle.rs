@@ -204,6 +204,11 @@ impl Work<'_> {
             return Ok(());
         }
         let BatchRef { source, bronze_version, manifest_id } = &self.batch;
+        let mut received = json!({ "bronze": self.pending.account });
+        // What is missing between the records of a batch, and why that is no loss.
+        if let Some(gaps) = self.pending.batch.evidence["gaps"].as_array().filter(|gaps| !gaps.is_empty()) {
+            received["gaps"] = json!(gaps);
+        }
         let bronze = Manifest {
             manifest_id: manifest::id(silver.tenant(), source, *bronze_version, Layer::Bronze),
             tenant: silver.tenant().to_owned(),
@@ -219,7 +224,7 @@ impl Work<'_> {
             plugin_digest: self.pending.active.digests.plugin.to_string(),
             configuration_digest: self.pending.active.digests.configuration.to_string(),
             delta_versions: BTreeMap::from([(format!("bronze/{source}"), *bronze_version)]),
-            accounts: json!({ "bronze": self.pending.account }),
+            accounts: received,
         };
         let mut versions: BTreeMap<String, i64> = entities
             .iter()

@@ -1,0 +1,460 @@
+//! The thread that talks to the brokers: it polls, places partitions, proves what it received, and keeps the group told.
+//!
+//! It goes on while batches are landed and settled, so that the group hears of this host whatever a commit takes. It
+//! holds the state's lock only between calls to the client, never during one: callbacks come within them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, Offset, Statistics, TopicPartitionList};
+use tracing::{debug, info, warn};
+
+use super::buffer::{Flow, Incoming};
+use super::native::{self, DescribeError};
+use super::state::{Partition, Placement, Shared};
+use super::verdict::{Identity, Known, Log, judge};
+use crate::source::SourceError;
+use crate::source::files::Reading;
+
+/// How long a call to the brokers may take before it is tried again.
+const CALL_MAX: Duration = Duration::from_secs(5);
+/// The pause before a call is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long a run that ends with its input waits for brokers that do not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often what was received is proven: what a record waits, at most, and what a busy partition costs the brokers.
+const PROVE_EVERY: Duration = Duration::from_millis(50);
+/// How many messages are taken in before the thread looks at anything else.
+const ROUND: usize = 1000;
+
+/// What the thread works with.
+pub(super) struct Poller {
+    pub(super) source: String,
+    pub(super) topics: Vec<String>,
+    /// This host's name in its group.
+    pub(super) host: String,
+    pub(super) reading: Reading,
+    /// Bytes that may be held.
+    pub(super) budget: usize,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Why brokers could not be asked, or answered what cannot be gone on with.
+enum Trouble {
+    Later(String),
+    Halt(String),
+}
+
+impl From<DescribeError> for Trouble {
+    fn from(error: DescribeError) -> Self {
+        match error {
+            DescribeError::Unanswered(what) => Self::Later(what),
+            DescribeError::NoSuchTopic(topic) => Self::Halt(format!(
+                "topic `{topic}` is not there, expected a topic of the cluster: make it, or correct `topics`"
+            )),
+        }
+    }
+}
+
+impl Poller {
+    /// Polls until the source is closed or fails.
+    pub(super) fn run(self, config: &ClientConfig) {
+        let (shared, budget) = (Arc::clone(&self.shared), self.budget);
+        let (source, topics) = (self.source.clone(), self.topics.clone());
+        let failed = |what: String| SourceError::Halted { source_name: source.clone(), message: what };
+        let consumer: BaseConsumer<Self> = match config.create_with_context(self) {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                shared.lock().failed = Some(failed(format!("the client cannot be made: {error}")));
+                return;
+            }
+        };
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        if let Err(error) = consumer.subscribe(&topics) {
+            shared.lock().failed = Some(failed(format!("the topics cannot be subscribed to: {error}")));
+            return;
+        }
+        let mut proven = Instant::now();
+        loop {
+            {
+                let state = shared.lock();
+                if state.closing || state.failed.is_some() {
+                    break;
+                }
+            }
+            let poller = consumer.context();
+            poller.poll(&consumer);
+            poller.seek(&consumer);
+            if proven.elapsed() >= PROVE_EVERY {
+                poller.prove(&consumer);
+                proven = Instant::now();
+            }
+            steer(&consumer, &shared, budget);
+            acknowledge(&consumer, &shared);
+        }
+        acknowledge(&consumer, &shared);
+    }
+
+    fn halt(&self, message: String) {
+        let mut state = self.shared.lock();
+        state.failed.get_or_insert(SourceError::Halted { source_name: self.source.clone(), message });
+    }
+
+    /// Takes in what has come.
+    fn poll(&self, consumer: &BaseConsumer<Self>) {
+        let mut wait = PROVE_EVERY;
+        for _ in 0..ROUND {
+            match consumer.poll(wait) {
+                Some(Ok(message)) => self.receive(&message),
+                Some(Err(error)) => self.judge(&error),
+                None => {
+                    self.shared.lock().round += 1;
+                    return;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn receive(&self, message: &BorrowedMessage<'_>) {
+        let mut headers = vec![];
+        native::headers(message, |name, value| headers.push((name, value)));
+        let record = Incoming {
+            offset: message.offset(),
+            time: message.timestamp().to_millis().map(|time| time.saturating_mul(1000)),
+            key: message.key(),
+            payload: message.payload(),
+            headers: &headers,
+        };
+        // Not held any more: whoever holds it now reads it.
+        if let Some(partition) = self.shared.lock().partition(message.topic(), message.partition()) {
+            partition.receive(&record);
+        }
+    }
+
+    /// What an error of the client means.
+    fn judge(&self, error: &KafkaError) {
+        use RDKafkaErrorCode as Code;
+        let code = error.rdkafka_error_code();
+        match code {
+            Some(
+                Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::UnknownTopicOrPartition | Code::UnknownTopic,
+            ) => {
+                // Which partition it is, and what became of it, is asked anew for each: see `prove`.
+                warn!(source = self.source, %error, "the brokers lack what was asked for");
+                for (.., partition) in self.shared.lock().all() {
+                    partition.doubt();
+                }
+            }
+            Some(Code::LogTruncation) => self.halt(
+                "the log of a partition was cut off below what was read, expected it to keep what it gave; \
+                 compare the topic with Bronze, then run `silversmith source acknowledge-gap`"
+                    .to_owned(),
+            ),
+            Some(Code::FencedInstanceId | Code::Fenced) => self.halt(format!(
+                "another process joined the group as host `{}`, expected one of that name: \
+                 give each host a name of its own in SILVERSMITH_HOST",
+                self.host
+            )),
+            Some(
+                Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::InvalidSessionTimeout,
+            ) => self.halt(format!(
+                "the brokers refuse this host: {error}; correct the source's settings, or the rights of its user"
+            )),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                self.halt(format!("the client cannot go on: {error}"));
+            }
+            _ => warn!(source = self.source, %error, "the brokers cannot be read now; trying again"),
+        }
+    }
+
+    /// Has the client fetch from where the guards stand, where that is not where it fetches.
+    fn seek(&self, consumer: &BaseConsumer<Self>) {
+        let wanted: Vec<(String, i32, i64)> = {
+            let mut state = self.shared.lock();
+            let wanted = state.all().filter(|(.., held)| held.seek);
+            wanted.map(|(topic, number, held)| (topic.to_owned(), number, held.guard.next())).collect()
+        };
+        for (topic, number, next) in wanted {
+            let sought = consumer.seek(&topic, number, Offset::Offset(next), CALL_MAX);
+            let mut state = self.shared.lock();
+            // What was asked for meanwhile is done in the next round.
+            match (sought, state.partition(&topic, number).filter(|held| held.guard.next() == next)) {
+                (Ok(()), Some(held)) => held.seek = false,
+                (Err(error), _) => warn!(source = self.source, topic, number, %error, "seek failed; trying again"),
+                (Ok(()), None) => {}
+            }
+        }
+    }
+
+    /// Lets records leave whose topics are still the same, and whose gaps are those of the log.
+    fn prove(&self, consumer: &BaseConsumer<Self>) {
+        let (epoch, open): (u64, Vec<Open>) = {
+            let mut state = self.shared.lock();
+            let open = state.all().filter(|(.., held)| held.is_open());
+            let open = open.map(|(topic, number, held)| Open {
+                topic: topic.to_owned(),
+                number,
+                app_id: held.app_id.clone(),
+                next: held.guard.next(),
+                from: held.questioned_from(),
+            });
+            let open = open.collect();
+            (state.epoch, open)
+        };
+        if open.is_empty() {
+            return;
+        }
+        match self.check(consumer, &open) {
+            Ok(()) => {
+                let mut state = self.shared.lock();
+                if state.epoch == epoch {
+                    for Open { topic, number, next, .. } in &open {
+                        if let Some(held) = state.partition(topic, *number) {
+                            held.prove(*next);
+                        }
+                    }
+                }
+            }
+            Err(Trouble::Halt(message)) => self.halt(message),
+            Err(Trouble::Later(what)) => warn!(source = self.source, what, "the brokers do not answer; trying again"),
+        }
+    }
+
+    fn check(&self, consumer: &BaseConsumer<Self>, open: &[Open]) -> Result<(), Trouble> {
+        let topics: BTreeSet<String> = open.iter().map(|open| open.topic.clone()).collect();
+        let topics: Vec<String> = topics.into_iter().collect();
+        let ids = native::topic_ids(consumer.client(), &topics, CALL_MAX)?;
+        for Open { topic, number, app_id, next, from } in open {
+            let cluster = Identity::parse(app_id).map_or("", |identity| identity.cluster);
+            let identity = Identity { cluster, topic, topic_id: &ids[topic], partition: *number };
+            if identity.to_string() != *app_id {
+                let known = Known::Another { app_id: app_id.clone(), last: next - 1 };
+                judge(known, Log { start: 0, end: 0 }).position(&identity).map_err(Trouble::Halt)?;
+            }
+            if let Some(first) = from {
+                let log = log(consumer, topic, *number)?;
+                judge(Known::Before(*first), log).position(&identity).map_err(Trouble::Halt)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds where to read the partitions that this host was given, and has the client fetch from there.
+    fn place(&self, consumer: &BaseConsumer<Self>, given: &TopicPartitionList) {
+        let given: Vec<(String, i32)> =
+            given.elements().iter().map(|one| (one.topic().to_owned(), one.partition())).collect();
+        info!(source = self.source, partitions = given.len(), "given partitions");
+        {
+            let mut state = self.shared.lock();
+            state.placement = Placement::Wanted;
+        }
+        // The pipeline comes by between two batches, or closes the source.
+        const LONG: Duration = Duration::from_secs(3600);
+        while !self.shared.wait(LONG, |state| state.closing || matches!(state.placement, Placement::Given(_))) {}
+        let transactions = match std::mem::take(&mut self.shared.lock().placement) {
+            Placement::Given(transactions) => transactions,
+            Placement::Settled | Placement::Wanted => BTreeMap::new(),
+        };
+        let since = Instant::now();
+        loop {
+            if self.shared.lock().closing {
+                break;
+            }
+            match self.look(consumer, &given, &transactions) {
+                Ok(placed) => {
+                    let mut list = TopicPartitionList::new();
+                    let mut state = self.shared.lock();
+                    for (topic, number, held) in placed {
+                        let offset = Offset::Offset(held.guard.next());
+                        if let Err(error) = list.add_partition_offset(&topic, number, offset) {
+                            drop(state);
+                            return self.halt(format!("a partition cannot be read: {error}"));
+                        }
+                        state.partitions.entry(topic).or_default().insert(number, held);
+                    }
+                    (state.placed, state.epoch) = (true, state.epoch + 1);
+                    drop(state);
+                    // Assigned with their offsets in one call: nothing can be fetched before a seek.
+                    let assigned = consumer.incremental_assign(&list).and_then(|()| consumer.resume(&list));
+                    if let Err(error) = assigned {
+                        self.halt(format!("partitions cannot be read: {error}"));
+                    }
+                    return;
+                }
+                Err(Trouble::Halt(message)) => {
+                    self.halt(message);
+                    break;
+                }
+                Err(Trouble::Later(what)) if self.reading == Reading::Once && since.elapsed() > PATIENCE => {
+                    let source = io::Error::new(io::ErrorKind::TimedOut, what);
+                    let (what, source_name) = ("the brokers".to_owned(), self.source.clone());
+                    self.shared.lock().failed = Some(SourceError::Io { source_name, what, source });
+                    break;
+                }
+                Err(Trouble::Later(what)) => {
+                    warn!(source = self.source, what, "the brokers do not answer; trying again");
+                    self.shared.wait(AGAIN, |state| state.closing);
+                }
+            }
+        }
+        // The thread ends. The client wants an answer to what it gave; nothing is read any more.
+        let mut list = TopicPartitionList::new();
+        for (topic, number) in &given {
+            list.add_partition(topic, *number);
+        }
+        if let Err(error) = consumer.incremental_assign(&list) {
+            debug!(source = self.source, %error, "partitions were not taken");
+        }
+    }
+
+    /// Where to read each of `given`, of which Bronze says `transactions`.
+    fn look(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        given: &[(String, i32)],
+        transactions: &BTreeMap<String, i64>,
+    ) -> Result<Vec<(String, i32, Partition)>, Trouble> {
+        let cluster = consumer.client().fetch_cluster_id(CALL_MAX);
+        let cluster = cluster.ok_or_else(|| Trouble::Later("no broker told the cluster's id".to_owned()))?;
+        let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX)?;
+        let mut placed = vec![];
+        for (topic, number) in given {
+            let identity = Identity { cluster: &cluster, topic, topic_id: &ids[topic], partition: *number };
+            let log = log(consumer, topic, *number)?;
+            let verdict = judge(Known::of(&identity, transactions), log);
+            let next = verdict.position(&identity).map_err(Trouble::Halt)?;
+            placed.push((topic.clone(), *number, Partition::new(identity.to_string(), next, log.end)));
+        }
+        Ok(placed)
+    }
+}
+
+/// A partition with something to prove.
+struct Open {
+    topic: String,
+    number: i32,
+    app_id: String,
+    /// To be proven up to here.
+    next: i64,
+    /// From where on its log must still reach back.
+    from: Option<i64>,
+}
+
+/// Where the log of a partition stands now.
+fn log(consumer: &BaseConsumer<Poller>, topic: &str, partition: i32) -> Result<Log, Trouble> {
+    let (start, end) = consumer
+        .fetch_watermarks(topic, partition, CALL_MAX)
+        .map_err(|error| Trouble::Later(format!("partition {partition} of topic `{topic}`: {error}")))?;
+    Ok(Log { start, end })
+}
+
+/// Stops fetching where a partition holds its share of the budget, and goes on where it has room.
+fn steer(consumer: &BaseConsumer<Poller>, shared: &Shared, budget: usize) {
+    let (mut stop, mut open) = (TopicPartitionList::new(), TopicPartitionList::new());
+    {
+        let mut state = shared.lock();
+        let share = budget / state.all().count().max(1);
+        for (topic, number, held) in state.all() {
+            let flow = held.flow.steer(held.buffer.size(), share);
+            if flow != held.flow {
+                let list = if flow == Flow::Stopped { &mut stop } else { &mut open };
+                list.add_partition(topic, number);
+                held.flow = flow;
+            }
+        }
+    }
+    let stopped = if stop.count() > 0 { consumer.pause(&stop) } else { Ok(()) };
+    let opened = if open.count() > 0 { consumer.resume(&open) } else { Ok(()) };
+    if let Err(error) = stopped.and(opened) {
+        warn!(%error, "partitions cannot be stopped or opened");
+    }
+}
+
+/// Tells the group what is in the tables, for those who watch its lag.
+fn acknowledge(consumer: &BaseConsumer<Poller>, shared: &Shared) {
+    let mut list = TopicPartitionList::new();
+    {
+        let mut state = shared.lock();
+        for (app_id, last) in std::mem::take(&mut state.acknowledged) {
+            let Some(Identity { topic, partition, .. }) = Identity::parse(&app_id) else { continue };
+            if state.partition(topic, partition).is_some_and(|held| held.app_id == app_id) {
+                if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(last + 1)) {
+                    debug!(%error, app_id, "no offset to tell the group");
+                }
+            }
+        }
+    }
+    if list.count() > 0
+        && let Err(error) = consumer.commit(&list, CommitMode::Async)
+    {
+        debug!(%error, "the group was not told what is in the tables");
+    }
+}
+
+impl ClientContext for Poller {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                debug!(source = self.source, facility, "{message}");
+            }
+            _ => info!(source = self.source, facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(source = self.source, %error, reason, "the client has trouble");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut state = self.shared.lock();
+        let round = state.round;
+        for (topic, topic_counts) in &statistics.topics {
+            for (number, counts) in &topic_counts.partitions {
+                if let Some(held) = state.partition(topic, *number) {
+                    held.count(counts.rxmsgs, counts.eof_offset, round);
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Poller {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            return self.place(consumer, partitions);
+        }
+        info!(source = self.source, partitions = partitions.count(), "gave partitions back");
+        {
+            let mut state = self.shared.lock();
+            for gone in partitions.elements() {
+                if let Some(of_topic) = state.partitions.get_mut(gone.topic()) {
+                    of_topic.remove(&gone.partition());
+                }
+            }
+            state.epoch += 1;
+        }
+        if let Err(error) = consumer.incremental_unassign(partitions) {
+            debug!(source = self.source, %error, "partitions were gone already");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            debug!(source = self.source, %error, "the group was not told what is in the tables");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What the polling thread and the source share: the partitions held, and what is known of each.
+//!
+//! Owns which records may leave and how a batch is cut of them; talks to nobody. A record leaves only below
+//! [`Partition::proven`], to which the polling thread lifts it once the brokers have said, after the record was
+//! received, that its topic still is the same one and that gaps before it are gaps of the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::buffer::{Buffer, Flow, Incoming};
+use super::verdict::{Admission, Guard};
+use crate::position::Span;
+use crate::record::{BATCH_BYTES_MAX, Batch, BatchBuilder, Received};
+use crate::source::{BatchBounds, SourceError};
+
+/// Offsets at which the log of a partition has no records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Gap {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) because: Because,
+}
+
+/// Why offsets hold no records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Because {
+    /// Compaction removed them, a transaction was aborted, or they are its markers.
+    CompactedOrControl,
+}
+
+/// What a Bronze commit says of its batch beside its spans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Evidence {
+    /// The gaps inside the spans.
+    pub(super) gaps: Vec<Gap>,
+    /// The latest event time so far, microseconds since the epoch.
+    pub(super) latest: Option<i64>,
+    /// Event times before it are late, microseconds since the epoch.
+    pub(super) watermark: Option<i64>,
+}
+
+/// One partition that this host holds.
+#[derive(Debug)]
+pub(super) struct Partition {
+    /// Its identity, as text.
+    pub(super) app_id: String,
+    pub(super) guard: Guard,
+    pub(super) buffer: Buffer,
+    pub(super) flow: Flow,
+    /// Records before this offset may leave.
+    pub(super) proven: i64,
+    /// Gaps before the records held or received, oldest first.
+    pub(super) gaps: VecDeque<(i64, i64)>,
+    /// The client is to fetch from where the guard stands.
+    pub(super) seek: bool,
+    /// The first offset of this host's time.
+    began: i64,
+    /// The first offset that was not handed out.
+    from: i64,
+    /// The brokers lacked what was asked for, of this partition or of another.
+    doubted: bool,
+    /// Where it ended when it was placed.
+    end: i64,
+    idle: Idle,
+}
+
+/// What tells that a partition has nothing more to give though it ends later: control records give none.
+#[derive(Debug, Default)]
+struct Idle {
+    received: u64,
+    /// The round of polls at which `received` was first seen.
+    since: u64,
+    exhausted: bool,
+}
+
+impl Partition {
+    /// Read from `next` on; its log ends at `end` now.
+    pub(super) fn new(app_id: String, next: i64, end: i64) -> Self {
+        Self {
+            app_id,
+            guard: Guard::at(next),
+            buffer: Buffer::default(),
+            flow: Flow::Open,
+            proven: next,
+            gaps: VecDeque::new(),
+            seek: false,
+            began: next,
+            from: next,
+            doubted: false,
+            end,
+            idle: Idle::default(),
+        }
+    }
+
+    /// Goes on behind `last`, the last offset in Bronze, and drops what it holds if that is somewhere else.
+    pub(super) fn go_on_behind(&mut self, last: Option<i64>) {
+        let (began, flow) = (self.began, self.flow);
+        let next = last.map_or(began, |last| last + 1);
+        if next != self.from {
+            *self = Self { began, flow, seek: true, ..Self::new(std::mem::take(&mut self.app_id), next, self.end) };
+        }
+    }
+
+    /// Has the brokers asked whether its log still holds what comes next.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
+    /// From where on its log must hold what it held, if that is to be asked.
+    pub(super) fn questioned_from(&self) -> Option<i64> {
+        let gap = self.gaps.iter().map(|(first, _)| *first).find(|first| *first >= self.proven);
+        gap.or_else(|| self.doubted.then(|| self.guard.next()))
+    }
+
+    /// Whether anything of it is to be asked.
+    pub(super) fn is_open(&self) -> bool {
+        self.doubted || self.proven < self.guard.next()
+    }
+
+    /// What came before `next` may leave; what the brokers lacked is asked for again.
+    pub(super) fn prove(&mut self, next: i64) {
+        self.proven = self.proven.max(next);
+        self.seek |= std::mem::take(&mut self.doubted);
+    }
+
+    /// Takes in a record, if its turn has come.
+    pub(super) fn receive(&mut self, record: &Incoming<'_>) {
+        match self.guard.admit(record.offset) {
+            Admission::Stale => return,
+            Admission::Again(_) => {
+                self.seek = true;
+                return;
+            }
+            Admission::After(first) => self.gaps.push_back((first, record.offset - 1)),
+            Admission::Next => {}
+        }
+        self.buffer.push(record);
+    }
+
+    /// Takes in what the client counts: messages `received` of this partition so far, and the end that it last came
+    /// to. `round` counts the times that nothing was left to poll.
+    ///
+    /// If no message came between two counts with such a round in between, all that came was taken in.
+    pub(super) fn count(&mut self, received: u64, end: i64, round: u64) {
+        if received != self.idle.received {
+            self.idle = Idle { received, since: round, exhausted: false };
+        } else if round > self.idle.since && end >= self.guard.next() {
+            self.idle.exhausted = true;
+        }
+    }
+
+    /// Whether all that it had when it was placed was handed out.
+    fn is_done(&self) -> bool {
+        self.buffer.is_empty() && (self.from >= self.end || self.idle.exhausted)
+    }
+}
+
+/// Whether the source knows where Bronze ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// No partitions were given to this host yet, or all of them are placed.
+    #[default]
+    Settled,
+    /// Partitions were given to this host, and wait.
+    Wanted,
+    /// Where Bronze ends, by transaction identifier.
+    Given(BTreeMap<String, i64>),
+}
+
+/// All that is shared.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) placement: Placement,
+    /// By topic and number.
+    pub(super) partitions: BTreeMap<String, BTreeMap<i32, Partition>>,
+    /// Counts the changes of what is held or where it is read.
+    pub(super) epoch: u64,
+    /// Whether partitions were ever placed.
+    pub(super) placed: bool,
+    /// What is in the tables and not yet told the group.
+    pub(super) acknowledged: Vec<(String, i64)>,
+    pub(super) failed: Option<SourceError>,
+    pub(super) closing: bool,
+    /// Counts the times that nothing was left to poll.
+    pub(super) round: u64,
+    turn: usize,
+}
+
+/// The state, and a bell for those who wait for it to change.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the state")
+    }
+
+    /// Tells those who wait that the state has changed.
+    pub(super) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Waits until the state is as `wanted`, at most `time`; whether it is.
+    pub(super) fn wait(&self, time: Duration, wanted: impl Fn(&State) -> bool) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !wanted(state));
+        !waited.expect("nobody panics while holding the state").1.timed_out()
+    }
+}
+
+impl State {
+    pub(super) fn partition(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
+        self.partitions.get_mut(topic)?.get_mut(&partition)
+    }
+
+    /// Every partition with its topic and number.
+    pub(super) fn all(&mut self) -> impl Iterator<Item = (&str, i32, &mut Partition)> {
+        let topics = self.partitions.iter_mut();
+        topics
+            .flat_map(|(topic, partitions)| partitions.iter_mut().map(|(number, held)| (topic.as_str(), *number, held)))
+    }
+
+    /// Whether all that there was when partitions were placed was handed out.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.placed && self.placement == Placement::Settled && self.all().all(|(.., held)| held.is_done())
+    }
+
+    /// The next batch of `source`, if any record may leave. `latest` is the latest event time so far.
+    pub(super) fn take(
+        &mut self,
+        source: &str,
+        schema_version: Option<&str>,
+        bounds: BatchBounds,
+        latest: &mut Option<i64>,
+        lateness: Duration,
+    ) -> Option<Batch> {
+        let bytes_max = bounds.bytes_max.min(BATCH_BYTES_MAX);
+        let turn = self.turn;
+        let mut held: Vec<_> = self.all().collect();
+        if held.is_empty() {
+            return None;
+        }
+        // Whoever filled the last batch comes last in this one.
+        let first = turn % held.len();
+        held.rotate_left(first);
+        let room = held.iter().map(|(.., held)| held.buffer.size()).sum::<usize>().min(bytes_max);
+        let mut batch = BatchBuilder::with_capacity(source, room);
+        let (mut spans, mut gaps, mut full) = (vec![], vec![], None);
+        for (place, (topic, partition, held)) in held.into_iter().enumerate() {
+            let origin =
+                Received { topic: Some(topic), partition: Some(partition), schema_version, ..Received::default() };
+            let from = held.from;
+            while let Some((offset, bytes)) = held.buffer.first().filter(|(offset, _)| *offset < held.proven) {
+                let fits = batch.len() < bounds.records_max && batch.payload_bytes() + bytes <= bytes_max;
+                if !fits && !batch.is_empty() {
+                    full = Some(place);
+                    break;
+                }
+                if let Some((_, time)) = held.buffer.move_first(&mut batch, &origin) {
+                    *latest = (*latest).max(time);
+                }
+                held.from = offset + 1;
+            }
+            if held.from > from {
+                spans.push(Span { app_id: held.app_id.clone(), first: from, last: held.from - 1 });
+            }
+            while let Some((first, last)) = held.gaps.pop_front_if(|(first, _)| *first < held.from) {
+                let because = Because::CompactedOrControl;
+                gaps.push(Gap { topic: topic.to_owned(), partition, first, last, because });
+            }
+            if full.is_some() {
+                break;
+            }
+        }
+        self.turn = first + full.map_or(0, |place| place + 1);
+        if batch.is_empty() {
+            return None;
+        }
+        let watermark =
+            latest.map(|latest| latest.saturating_sub(i64::try_from(lateness.as_micros()).unwrap_or(i64::MAX)));
+        let evidence = Evidence { gaps, latest: *latest, watermark };
+        Some(batch.finish(spans, serde_json::to_value(evidence).expect("plain data with text keys")))
+    }
+}
