@@ -12,6 +12,9 @@ use crate::entity::Diagnostic;
 /// How a visitor begins its message where it found a number and wants text; [`of_yaml`] adds how it is written.
 pub const A_NUMBER: &str = "found a number";
 
+/// How a message begins that concerns a secret written where everybody reads it; [`render`] does not repeat its line.
+pub const IN_THE_OPEN: &str = "found a secret in the open";
+
 /// The known name that is nearest to `name`, if one is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
@@ -130,7 +133,8 @@ pub fn render(diagnostic: &Diagnostic, text: Option<&str>) -> String {
     };
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    if let Some(source) = text.and_then(|text| text.lines().nth((*line as usize).checked_sub(1)?)) {
+    let shown = text.filter(|_| !message.starts_with(IN_THE_OPEN));
+    if let Some(source) = shown.and_then(|text| text.lines().nth((*line as usize).checked_sub(1)?)) {
         let start = (*column as usize).saturating_sub(1);
         let before: String = source.chars().take(start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let marks = "^".repeat(spot(source.chars().skip(start)));

@@ -13,6 +13,7 @@ use super::output::{self, Listing};
 use super::{CliError, Exit, Format, host, read};
 use crate::conform::outcome::RecordOutcome;
 use crate::pipeline::trial::{Trial, trial};
+use crate::registry::tenant::Input;
 
 #[derive(Debug, Args)]
 pub(super) struct TryArgs {
@@ -50,6 +51,12 @@ pub(super) fn run(args: TryArgs, format: Format) -> Result<Exit, CliError> {
     if let Some(file) = &args.file {
         let replaced = tenant.sources[place].read_from(file);
         replaced.map_err(|error| CliError::caused(format!("failed to find `{}`", file.display()), error))?;
+    }
+    if matches!(tenant.sources[place].input, Input::Kafka(_)) {
+        return Err(CliError::Usage(format!(
+            "source `{}` reads Kafka, expected a file with some of its records, one a line: `silversmith try {} FILE`",
+            tenant.sources[place].name, tenant.name
+        )));
     }
     let found = super::runtime()?.block_on(async {
         let machine = host::machine(None)?;

@@ -6,6 +6,7 @@
 
 mod check;
 mod document;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::entity::Diagnostic;
 use crate::excerpt::{at, of_yaml, render};
 use crate::sandbox::Limits;
 use crate::source::files::{Files, Pattern, Reading, Shape};
+use crate::source::kafka::{self, Kafka};
 use crate::source::{BatchBounds, Source};
 
 /// The file that makes a folder a tenant.
@@ -54,12 +56,8 @@ pub struct Tenant {
 pub struct SourceSettings {
     /// Its name: `^[a-z0-9][a-z0-9_-]{0,61}$`.
     pub name: String,
-    /// What its files hold.
-    pub shape: Shape,
-    /// The folder that `files` are below: the tenant's, unless other input was asked for.
-    pub root: PathBuf,
-    /// Which files.
-    pub files: Vec<Pattern>,
+    /// Where its records come from.
+    pub input: Input,
     /// The version that the source declares for all its records.
     pub schema_version: Option<String>,
     /// What reads it.
@@ -70,6 +68,22 @@ pub struct SourceSettings {
     pub mappings: Vec<ConfigFile>,
     /// Where batches are cut.
     pub batch: BatchBounds,
+}
+
+/// Where the records of a source come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Files.
+    Files {
+        /// What they hold.
+        shape: Shape,
+        /// The folder that they are below: the tenant's, unless other input was asked for.
+        root: PathBuf,
+        /// Which.
+        files: Vec<Pattern>,
+    },
+    /// Topics.
+    Kafka(kafka::Settings),
 }
 
 /// Treatments by classification, and the key of tokens.
@@ -155,17 +169,29 @@ pub fn load_tenant(folder: &Path, canonical: &[ConfigFile]) -> Result<Tenant, Di
 }
 
 impl SourceSettings {
-    /// Reads from `path`, a file or a folder of files, instead of the configured files.
+    /// Reads from `path`, a file or a folder of files, instead of the configured input; lines where that is topics.
     pub fn read_from(&mut self, path: &Path) -> io::Result<()> {
         let (root, pattern) = Pattern::exactly(path)?;
-        (self.root, self.files) = (root, vec![pattern]);
+        let shape = match self.input {
+            Input::Files { shape, .. } => shape,
+            Input::Kafka(_) => Shape::Lines,
+        };
+        self.input = Input::Files { shape, root, files: vec![pattern] };
         Ok(())
     }
 
     /// The source at its beginning.
     pub fn open(&self, reading: Reading) -> Box<dyn Source> {
-        let (root, files) = (self.root.clone(), self.files.clone());
-        Box::new(Files::new(&self.name, root, files, self.shape, reading, self.schema_version.clone()))
+        let version = self.schema_version.clone();
+        match &self.input {
+            Input::Files { shape, root, files } => {
+                Box::new(Files::new(&self.name, root.clone(), files.clone(), *shape, reading, version))
+            }
+            // As much as the next batch may hold is held while one is landed.
+            Input::Kafka(settings) => {
+                Box::new(Kafka::new(&self.name, settings.clone(), reading, version, self.batch.bytes_max))
+            }
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Spanned};
 
-use super::document::{Document, PiiDocument, SchemaVersionRule, SourceDocument};
-use super::{Pii, SourceSettings, Tenant};
+use super::document::{Document, PiiDocument, SchemaVersionRule, Several, SourceDocument};
+use super::{Input, Pii, SourceSettings, Tenant};
 use crate::entity::Diagnostic;
 use crate::excerpt::{alternatives, at, did_you_mean, nearest};
 use crate::record::BATCH_BYTES_MAX;
@@ -34,7 +34,12 @@ pub(super) struct Check {
 
 impl Check {
     /// Notes a finding; gives none, for the place of what could not be made.
-    fn refuse<T>(&mut self, location: Location, message: impl Into<String>, hint: Option<String>) -> Option<T> {
+    pub(super) fn refuse<T>(
+        &mut self,
+        location: Location,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Option<T> {
         self.findings.push(at(&self.file, location, message, hint));
         None
     }
@@ -56,9 +61,10 @@ impl Check {
         if document.sources.value.is_empty() {
             self.refuse::<()>(document.sources.referenced, "found no source, expected at least one", None);
         }
+        let tenant = document.tenant.value.clone();
         let (at_sources, documents) = (document.sources.referenced, document.sources.value);
         let sources: Vec<_> =
-            documents.into_iter().filter_map(|(name, source)| self.source(name, at_sources, source)).collect();
+            documents.into_iter().filter_map(|(name, source)| self.source(&tenant, name, at_sources, source)).collect();
         let pii = self.pii(document.pii);
         Some(Tenant {
             name: document.tenant.value,
@@ -94,6 +100,7 @@ impl Check {
 
     fn source(
         &mut self,
+        tenant: &str,
         name: String,
         at_sources: Location,
         source: Spanned<SourceDocument>,
@@ -106,36 +113,21 @@ impl Check {
             );
             self.refuse::<()>(at_sources, message, None);
         }
-        if let Some(kafka) = &document.kafka {
-            let message =
-                format!("source `{name}` reads Kafka, which this version does not, expected `files` or `documents`");
-            self.refuse::<()>(kafka.referenced, message, None);
-        }
-        let (shape, files) = match (document.files.take(), document.documents.take()) {
-            (Some(files), None) => (Shape::Lines, files),
-            (None, Some(documents)) => (Shape::Documents, documents),
-            (None, None) if document.kafka.is_some() => return None,
-            (None, None) => {
-                let message = format!("source `{name}` says nothing of its input, expected `files` or `documents`");
+        let one = "`files`, `documents` or `kafka`";
+        let input = match (document.files.take(), document.documents.take(), document.kafka.take()) {
+            (Some(files), None, None) => Some(self.files(Shape::Lines, files)),
+            (None, Some(documents), None) => Some(self.files(Shape::Documents, documents)),
+            (None, None, Some(kafka)) => self.kafka(tenant, &name, kafka).map(Input::Kafka),
+            (None, None, None) => {
+                let message = format!("source `{name}` says nothing of its input, expected {one}");
                 return self.refuse(location, message, Some("add `files: samples/*.ndjson`".to_owned()));
             }
-            (Some(_), Some(documents)) => {
-                let message = format!("source `{name}` has both `files` and `documents`, expected one of them");
-                return self.refuse(documents.referenced, message, None);
+            (_, documents, kafka) => {
+                let message = format!("source `{name}` has several of {one}, expected one of them");
+                let last = kafka.map(|kafka| kafka.referenced).or(documents.map(|documents| documents.referenced));
+                return self.refuse(last.unwrap_or(location), message, None);
             }
         };
-        let mut patterns = Vec::new();
-        for text in &files.value.0 {
-            match Pattern::parse(text) {
-                Ok(pattern) => patterns.push(pattern),
-                Err(error) => {
-                    self.refuse::<()>(files.referenced, error.to_string(), None);
-                }
-            }
-        }
-        if files.value.0.is_empty() {
-            self.refuse::<()>(files.referenced, "found an empty list, expected at least one path", None);
-        }
         let schema_version = match &document.schema_version {
             Some(Spanned { value: SchemaVersionRule::Declared(version), .. }) => Some(version.clone()),
             _ => None,
@@ -150,17 +142,33 @@ impl Check {
             bytes_max: batch.and_then(|batch| batch.bytes).map_or(Some(BATCH.bytes_max), |bytes| self.bytes(&bytes))?,
         };
         let (plugin, settings, mappings) = plugin?;
+        let input = input?;
         (self.findings.len() == before).then_some(SourceSettings {
             name,
-            shape,
-            root: self.folder.clone(),
-            files: patterns,
+            input,
             schema_version,
             plugin,
             settings,
             mappings,
             batch,
         })
+    }
+
+    /// Files below the tenant's folder.
+    fn files(&mut self, shape: Shape, stated: Spanned<Several>) -> Input {
+        let mut files = Vec::new();
+        for text in &stated.value.0 {
+            match Pattern::parse(text) {
+                Ok(pattern) => files.push(pattern),
+                Err(error) => {
+                    self.refuse::<()>(stated.referenced, error.to_string(), None);
+                }
+            }
+        }
+        if stated.value.0.is_empty() {
+            self.refuse::<()>(stated.referenced, "found an empty list, expected at least one path", None);
+        }
+        Input::Files { shape, root: self.folder.clone(), files }
     }
 
     /// Which plugin reads the source, its settings, and the files that they name.
@@ -263,7 +271,7 @@ impl Check {
     }
 
     /// The path of `text` below the tenant's folder.
-    fn path(&mut self, text: &str, location: Location) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, text: &str, location: Location) -> Option<PathBuf> {
         match Pattern::parse(text) {
             Ok(pattern) if pattern.literal().is_some() => {}
             Ok(_) => {

@@ -13,8 +13,9 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::conform::pii::Treatment;
-use crate::excerpt::A_NUMBER;
+use crate::excerpt::{A_NUMBER, IN_THE_OPEN};
 use crate::sandbox::Limits;
+use crate::source::kafka::Mechanism;
 
 /// A tenant: its name and its sources. Paths are relative to the tenant's folder.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,22 +43,22 @@ pub(super) struct Document {
     pub(super) pii: Option<PiiDocument>,
 }
 
-/// A source: `files` or `documents`, and `mapping`, `mappings` or `plugin`.
+/// A source: `files`, `documents` or `kafka`, and `mapping`, `mappings` or `plugin`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceDocument {
     /// NDJSON files: paths or globs; each line is a record. Plain, gzip or zstd.
     #[serde(default)]
-    #[schemars(with = "Option<Paths>")]
-    pub(super) files: Option<Spanned<Paths>>,
+    #[schemars(with = "Option<Several>")]
+    pub(super) files: Option<Spanned<Several>>,
     /// JSON documents: paths or globs; each file is a record. Plain, gzip or zstd.
     #[serde(default)]
-    #[schemars(with = "Option<Paths>")]
-    pub(super) documents: Option<Spanned<Paths>>,
-    /// Not in this version.
+    #[schemars(with = "Option<Several>")]
+    pub(super) documents: Option<Spanned<Several>>,
+    /// Kafka topics; each message is a record.
     #[serde(default)]
-    #[schemars(skip)]
-    pub(super) kafka: Option<Spanned<de::IgnoredAny>>,
+    #[schemars(with = "Option<KafkaDocument>")]
+    pub(super) kafka: Option<Spanned<KafkaDocument>>,
     /// Where a record states the version of its schema, or the version of all records.
     #[serde(default)]
     #[schemars(with = "Option<SchemaVersionRule>")]
@@ -83,13 +84,13 @@ pub(super) struct SourceDocument {
     pub(super) batch: Option<BatchDocument>,
 }
 
-/// Paths or globs.
+/// One text, or a list of them.
 #[derive(Debug)]
-pub(super) struct Paths(pub(super) Vec<String>);
+pub(super) struct Several(pub(super) Vec<String>);
 
-impl JsonSchema for Paths {
+impl JsonSchema for Several {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Paths".into()
+        "Several".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -97,31 +98,207 @@ impl JsonSchema for Paths {
     }
 }
 
-impl<'de> Deserialize<'de> for Paths {
+impl<'de> Deserialize<'de> for Several {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PathsVisitor;
+        struct SeveralVisitor;
 
-        impl<'de> Visitor<'de> for PathsVisitor {
-            type Value = Paths;
+        impl<'de> Visitor<'de> for SeveralVisitor {
+            type Value = Several;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path or a list of paths")
+                f.write_str("a text or a list of texts")
             }
 
-            fn visit_str<E: de::Error>(self, path: &str) -> Result<Paths, E> {
-                Ok(Paths(vec![path.to_owned()]))
+            fn visit_str<E: de::Error>(self, one: &str) -> Result<Several, E> {
+                Ok(Several(vec![one.to_owned()]))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Paths, A::Error> {
-                let mut paths = Vec::new();
-                while let Some(path) = list.next_element()? {
-                    paths.push(path);
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Several, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    all.push(one);
                 }
-                Ok(Paths(paths))
+                Ok(Several(all))
             }
         }
 
-        deserializer.deserialize_any(PathsVisitor)
+        deserializer.deserialize_any(SeveralVisitor)
+    }
+}
+
+/// Kafka topics, and how their brokers are reached.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KafkaDocument {
+    /// Some brokers, as `host:port`; the others are learnt from them.
+    #[schemars(with = "Several")]
+    pub(super) brokers: Spanned<Several>,
+    /// The topics.
+    #[schemars(with = "Several")]
+    pub(super) topics: Spanned<Several>,
+    /// The consumer group that the hosts join. Default `silversmith-<tenant>-<source>`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) group: Option<Spanned<String>>,
+    /// How long a host that is not heard of keeps its partitions, in milliseconds. Default 6000.
+    #[serde(default)]
+    #[schemars(with = "Option<u32>")]
+    pub(super) session_timeout_ms: Option<Spanned<u32>>,
+    /// How far an event time may lie behind the latest before its record is late; such as `10min`. Default none.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) allowed_lateness: Option<Spanned<String>>,
+    /// Encryption; `{}` trusts the certificates that this machine trusts. Default none.
+    #[serde(default)]
+    pub(super) tls: Option<TlsDocument>,
+    /// A login. Needs `tls`.
+    #[serde(default)]
+    #[schemars(with = "Option<SaslDocument>")]
+    pub(super) sasl: Option<Spanned<SaslDocument>>,
+    /// Settings of the client by the client's own names, such as `fetch.min.bytes`.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
+    pub(super) client: BTreeMap<String, Spanned<Scalar>>,
+}
+
+/// A text, a whole number or a truth value, as text.
+#[derive(Debug)]
+pub(super) struct Scalar(pub(super) String);
+
+impl JsonSchema for Scalar {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scalar".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "integer", "boolean"] })
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a whole number, `true` or `false`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
+                Ok(Scalar(truth.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+/// Encryption. Brokers' certificates and names are always checked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsDocument {
+    /// A file with the certificates of authorities to trust, PEM. Default: those of this machine.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) ca: Option<Spanned<String>>,
+    /// A file with the host's own certificate, PEM.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) certificate: Option<Spanned<String>>,
+    /// A file with the certificate's key, PEM.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) key: Option<Spanned<String>>,
+    /// What the key is encrypted with.
+    #[serde(default)]
+    #[schemars(with = "Option<SecretDocument>")]
+    pub(super) key_password: Option<Spanned<SecretDocument>>,
+}
+
+/// A login.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SaslDocument {
+    /// How the password is shown to brokers.
+    pub(super) mechanism: Mechanism,
+    /// The user.
+    pub(super) username: String,
+    /// The password.
+    #[schemars(with = "SecretDocument")]
+    pub(super) password: Spanned<SecretDocument>,
+}
+
+/// Where a secret is: `file` or `env`.
+#[derive(Debug, JsonSchema)]
+pub(super) struct SecretDocument {
+    /// A file that holds it.
+    #[schemars(with = "Option<String>")]
+    pub(super) file: Option<Spanned<String>>,
+    /// A variable of the environment that holds it.
+    pub(super) env: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for SecretDocument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Place {
+            #[serde(default)]
+            file: Option<Spanned<String>>,
+            #[serde(default)]
+            env: Option<String>,
+        }
+
+        struct SecretVisitor;
+
+        impl<'de> Visitor<'de> for SecretVisitor {
+            type Value = SecretDocument;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`file` or `env`")
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<SecretDocument, E> {
+                Err(E::custom(format!("{IN_THE_OPEN}, expected where it is: `{{ file: … }}` or `{{ env: … }}`")))
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretDocument, E> {
+                self.visit_str("")
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretDocument, E> {
+                self.visit_str("")
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretDocument, E> {
+                self.visit_str("")
+            }
+
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretDocument, E> {
+                self.visit_str("")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretDocument, A::Error> {
+                let Place { file, env } = Place::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(SecretDocument { file, env })
+            }
+        }
+
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 

@@ -48,7 +48,8 @@ sources:
     )
     .unwrap();
     let [orders] = tenant.sources.as_slice() else { panic!("one source") };
-    assert_eq!((tenant.name.as_str(), orders.name.as_str(), orders.shape), ("acme", "orders", Shape::Lines));
+    assert_eq!((tenant.name.as_str(), orders.name.as_str()), ("acme", "orders"));
+    assert!(matches!(&orders.input, Input::Files { shape: Shape::Lines, files, .. } if files.len() == 1));
     assert_eq!(orders.plugin, PluginName::mapping());
     assert_eq!(
         orders.settings,
@@ -93,10 +94,8 @@ pii:
     fs::write(acme.join("pii.key"), "k").unwrap();
     let tenant = load_tenant(&acme, &[]).unwrap();
     let [bundles, orders] = tenant.sources.as_slice() else { panic!("two sources") };
-    assert_eq!(
-        (bundles.shape, bundles.files.len(), bundles.schema_version.as_deref()),
-        (Shape::Documents, 2, Some("4"))
-    );
+    assert!(matches!(&bundles.input, Input::Files { shape: Shape::Documents, files, .. } if files.len() == 2));
+    assert_eq!(bundles.schema_version.as_deref(), Some("4"));
     assert_eq!((bundles.batch.records_max, bundles.batch.bytes_max), (10, 4 << 20));
     assert_eq!(bundles.plugin.to_string(), "fhir@1.2.0-rc.1");
     assert_eq!(bundles.settings, serde_json::json!({ "strict": true, "depth": 3 }));
@@ -150,6 +149,11 @@ fn the_schema_states_every_key() {
         "pii",
         "files",
         "documents",
+        "kafka",
+        "session_timeout_ms",
+        "allowed_lateness",
+        "key_password",
+        "mechanism",
         "mappings",
         "plugin",
         "config",
@@ -362,7 +366,7 @@ fn neither_or_both() {
     golden(
         &source("batch: { records: 1 }"),
         r#"
-acme/tenant.yaml:4:5: source `orders` says nothing of its input, expected `files` or `documents`
+acme/tenant.yaml:4:5: source `orders` says nothing of its input, expected `files`, `documents` or `kafka`
   |
 4 |     batch: { records: 1 }
   |     ^^^^^
@@ -382,7 +386,7 @@ acme/tenant.yaml:4:5: source `orders` says nothing of what reads it, expected `m
     golden(
         &source("files: a\ndocuments: b\nmapping: mappings/orders-2.1.yaml"),
         r#"
-acme/tenant.yaml:5:16: source `orders` has both `files` and `documents`, expected one of them
+acme/tenant.yaml:5:16: source `orders` has several of `files`, `documents` or `kafka`, expected one of them
   |
 5 |     documents: b
   |                ^
@@ -398,12 +402,158 @@ acme/tenant.yaml:4:5: source `orders` has several of `mapping`, `mappings` or `p
 "#,
     );
     golden(
-        &source("kafka: { topic: t }\nmapping: mappings/orders-2.1.yaml"),
+        &source("files: a\nkafka: { brokers: \"a:1\", topics: t }\nmapping: mappings/orders-2.1.yaml"),
         r#"
-acme/tenant.yaml:4:12: source `orders` reads Kafka, which this version does not, expected `files` or `documents`
+acme/tenant.yaml:5:12: source `orders` has several of `files`, `documents` or `kafka`, expected one of them
   |
-4 |     kafka: { topic: t }
+5 |     kafka: { brokers: "a:1", topics: t }
   |            ^
+"#,
+    );
+}
+
+/// The Kafka source of a tenant whose folder holds `secrets/password` and certificates.
+fn kafka(lines: &str) -> Result<kafka::Settings, Diagnostics> {
+    let yaml = format!("{}    mapping: mappings/orders-2.1.yaml\n", source(&format!("kafka:\n{}", indented(lines))));
+    let root = folder(&yaml.replace("\u{1}", "  "));
+    let acme = root.path().join("acme");
+    fs::create_dir(acme.join("secrets")).unwrap();
+    for name in ["password", "ca.pem", "host.pem", "host.key"] {
+        fs::write(acme.join("secrets").join(name), "hunter2").unwrap();
+    }
+    let tenant = load_tenant(&acme, &[])?;
+    let Input::Kafka(settings) = tenant.sources[0].input.clone() else { panic!("a Kafka source") };
+    Ok(settings)
+}
+
+/// Lines one level deeper; `source` trims what it is given.
+fn indented(lines: &str) -> String {
+    lines.trim().lines().map(|line| format!("\u{1}{}\n", line.trim())).collect()
+}
+
+#[track_caller]
+fn golden_kafka(lines: &str, expected: &str) {
+    let found = kafka(lines).expect_err("the source has a mistake").to_string();
+    assert_eq!(found.trim(), expected.trim(), "found:\n{found}\n");
+}
+
+#[test]
+fn two_lines_are_a_whole_kafka_source() {
+    let settings = kafka("brokers: localhost:9092\ntopics: orders").unwrap();
+    assert_eq!(
+        (settings.brokers.as_slice(), settings.topics.as_slice()),
+        (&["localhost:9092".to_owned()][..], &["orders".to_owned()][..])
+    );
+    assert_eq!((settings.group.as_str(), settings.session_timeout.as_millis()), ("silversmith-acme-orders", 6000));
+    assert!(settings.allowed_lateness.is_zero() && settings.tls.is_none() && settings.sasl.is_none());
+}
+
+#[test]
+fn everything_of_a_kafka_source_may_be_stated_and_no_secret_is_shown() {
+    let settings = kafka(
+        r#"
+        brokers: ["a:9092", "b:9092"]
+        topics: [z, a]
+        group: mine
+        session_timeout_ms: 10000
+        allowed_lateness: 10min
+        tls: { ca: secrets/ca.pem, certificate: secrets/host.pem, key: secrets/host.key, key_password: { env: HOST_KEY } }
+        sasl: { mechanism: SCRAM-SHA-512, username: u, password: { file: secrets/password } }
+        client: { fetch.min.bytes: 10, socket.keepalive.enable: true, client.rack: "r" }
+        "#,
+    )
+    .unwrap();
+    assert_eq!((settings.topics.as_slice(), settings.group.as_str()), (&["a".to_owned(), "z".to_owned()][..], "mine"));
+    assert_eq!((settings.session_timeout.as_secs(), settings.allowed_lateness.as_secs()), (10, 600));
+    assert_eq!(settings.client["fetch.min.bytes"], "10");
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("secrets/password") && shown.contains("HOST_KEY") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_wrong_kafka_source() {
+    golden_kafka(
+        "brokers: localhost\ntopics: [a, a, \"b c\"]\nsession_timeout_ms: 10\nallowed_lateness: soon",
+        r#"
+acme/tenant.yaml:5:16: found `localhost`, expected a broker as `host:port`
+  |
+5 |       brokers: localhost
+  |                ^^^^^^^^^
+
+acme/tenant.yaml:6:15: found `b c`, expected a topic: letters, digits, `.`, `_` and `-`
+  |
+6 |       topics: [a, a, "b c"]
+  |               ^^
+
+acme/tenant.yaml:6:15: found the topic `a` twice, expected each topic once
+  |
+6 |       topics: [a, a, "b c"]
+  |               ^^
+
+acme/tenant.yaml:7:27: found a session timeout of 10 ms, expected 100 to 300000
+  |
+7 |       session_timeout_ms: 10
+  |                           ^^
+
+acme/tenant.yaml:8:25: found `soon`, expected a number of `ms`, `s`, `min`, `h` or `d`, such as `10min`
+  |
+8 |       allowed_lateness: soon
+  |                         ^^^^
+"#,
+    );
+    golden_kafka(
+        "brokers: a:1\ntopics: t\nsasl: { mechanism: PLAIN, username: u, password: { env: P } }",
+        r#"
+acme/tenant.yaml:7:13: found `sasl` without `tls`, expected both: a login in clear could be read on its way
+  |
+7 |       sasl: { mechanism: PLAIN, username: u, password: { env: P } }
+  |             ^
+  = add `tls: {}`
+"#,
+    );
+    golden_kafka(
+        "brokers: a:1\ntopics: t\ntls: { ca: secrets/ca.pm, key: secrets/host.key }\nsasl: { mechanism: PLAIN, username: u, password: hunter2 }",
+        r#"
+acme/tenant.yaml:8:56: found a secret in the open, expected where it is: `{ file: … }` or `{ env: … }`
+"#,
+    );
+    golden_kafka(
+        "brokers: a:1\ntopics: t\ntls: { ca: secrets/ca.pm, key: secrets/host.key }\nsasl: { mechanism: PLAIN, username: u, password: {} }",
+        r#"
+acme/tenant.yaml:7:18: found no file `secrets/ca.pm`, expected a PEM file
+  |
+7 |       tls: { ca: secrets/ca.pm, key: secrets/host.key }
+  |                  ^^^^^^^^^^^^^
+
+acme/tenant.yaml:7:38: found one of `certificate` and `key` in `tls`, expected both or none
+  |
+7 |       tls: { ca: secrets/ca.pm, key: secrets/host.key }
+  |                                      ^^^^^^^^^^^^^^^^
+
+acme/tenant.yaml:8:56: found no place of a secret, or two, expected `file` or `env`
+  |
+8 |       sasl: { mechanism: PLAIN, username: u, password: {} }
+  |                                                        ^
+"#,
+    );
+    golden_kafka(
+        "brokers: a:1\ntopics: t\nclient: { auto.offset.reset: latest, fetch.mim.bytes: 1, fetch.max.bytes: much }",
+        r#"
+acme/tenant.yaml:7:36: found the setting `auto.offset.reset` of the client, expected one of how it fetches, waits or connects: what is read and whom it trusts is not adjustable
+  |
+7 |       client: { auto.offset.reset: latest, fetch.mim.bytes: 1, fetch.max.bytes: much }
+  |                                    ^^^^^^
+
+acme/tenant.yaml:7:61: found the setting `fetch.mim.bytes` of the client, expected one of how it fetches, waits or connects: what is read and whom it trusts is not adjustable
+  |
+7 |       client: { auto.offset.reset: latest, fetch.mim.bytes: 1, fetch.max.bytes: much }
+  |                                                             ^
+  = did you mean `fetch.min.bytes`?
+
+acme/tenant.yaml:7:81: found `much` for `fetch.max.bytes`, which the client refuses: Invalid value for configuration property "fetch.max.bytes"
+  |
+7 |       client: { auto.offset.reset: latest, fetch.mim.bytes: 1, fetch.max.bytes: much }
+  |                                                                                 ^^^^
 "#,
     );
 }
