@@ -14,7 +14,7 @@ use silversmith_sdk::plugin::{EntityContract, OnError, Output, Property};
 
 use crate::findings::Findings;
 use crate::paths::{parse_condition, parse_path, tail};
-use crate::prepared::{Block, Each, Mapping, Path, Refuses, Skip, Toggle};
+use crate::prepared::{Block, Mapping, Refuses, Skip, Toggle};
 use crate::syntax;
 use crate::yaml::{At, Mark};
 
@@ -136,15 +136,20 @@ impl<'c> Compiler<'c> {
     }
 
     /// The nodes of a block, and how they are counted.
-    fn scope<'p>(&mut self, plan: &mut PlanBuilder, parent: &'p Scope<'p>, block: &syntax::Block) -> (Scope<'p>, Each) {
+    fn scope<'p>(
+        &mut self,
+        plan: &mut PlanBuilder,
+        parent: &'p Scope<'p>,
+        block: &syntax::Block,
+    ) -> (Scope<'p>, Vec<u32>) {
         let child = |id, texts| Scope { id, texts, parent: Some(parent), tombstone: parent.tombstone };
         let Some(each) = &block.each else {
             // A block of the record itself needs no scope of its own, and stays at the top: `^` has no meaning there.
             if parent.parent.is_none() {
-                return (parent.clone(), Each::Itself);
+                return (parent.clone(), Vec::new());
             }
             let itself = JsonPath::parse("$").expect("`$` is a path: RFC 9535 says so");
-            return (child(plan.scope(parent.id, vec![(Base::Node, itself)]), parent.texts.clone()), Each::Itself);
+            return (child(plan.scope(parent.id, vec![(Base::Node, itself)]), parent.texts.clone()), Vec::new());
         };
         let (mut paths, mut texts) = (Vec::new(), Vec::new());
         for text in each.as_slice() {
@@ -152,21 +157,7 @@ impl<'c> Compiler<'c> {
             texts.push(parent.absolute(base, &text.value));
             paths.push((base, path));
         }
-        let each = match &texts[..] {
-            [text] => Each::One(self.number(text)),
-            _ => {
-                let members = paths.iter().zip(&texts);
-                Each::Union(
-                    members
-                        .map(|((base, path), text)| Path {
-                            select: plan.select(parent.id, *base, path.clone()),
-                            number: self.number(text),
-                            counted: true,
-                        })
-                        .collect(),
-                )
-            }
-        };
+        let each = texts.iter().map(|text| self.number(text)).collect();
         (child(plan.scope(parent.id, paths), texts), each)
     }
 

@@ -18,7 +18,8 @@ use silversmith_sdk::normalise::{CurrencyCode, text_of};
 use silversmith_sdk::plugin::{Batch, Operation, Refusal};
 use silversmith_sdk::value::Value;
 
-use crate::prepared::{Block, Detection, Each, Mapping, Path, Prepared, Refuses, Toggle, Versions};
+use crate::prepared::{Block, Detection, Mapping, Path, Prepared, Refuses, Toggle, Versions};
+use usual::Above;
 
 /// The payload that stands for a tombstone: its blocks have no paths, and need a tree all the same.
 const NOTHING: &[u8] = b"null";
@@ -201,22 +202,23 @@ struct Scope<'s, 'r> {
 impl Scope<'_, '_> {
     /// The rows of a block under one place of its parent, and of the blocks inside.
     fn block(&self, block: &Block, parent: Place, answer: &mut AnswerBuilder) -> Result<(), Refusal> {
-        if let Each::Union(paths) = &block.each {
-            for path in paths {
-                self.nodes(*path, parent);
+        let count = |path: usize, nodes: usize| {
+            if let Some(number) = block.each.get(path) {
+                self.count(*number, nodes as u64);
             }
-        }
-        for place in self.tree.places(block.scope, parent) {
-            if let Each::One(number) = block.each {
-                self.count(number, 1);
-            }
+        };
+        let mut above = Above::default();
+        for place in self.tree.places_counted(block.scope, parent, count) {
             if block.when.is_some_and(|when| !self.tree.test(when, place)) {
                 continue;
             }
             let operation = self.operation(block, place);
-            match (self.row(block, place, operation, answer), block.refuses) {
+            match (self.row(block, place, operation, &mut above, answer), block.refuses) {
                 (Ok(()), _) => (),
-                (Err(refusal), Refuses::Row) => answer.refuse_row(block.output as usize, refusal),
+                (Err(refusal), Refuses::Row) => {
+                    above = Above::default();
+                    answer.refuse_row(block.output as usize, refusal);
+                }
                 (Err(refusal), Refuses::Record) => return Err(refusal),
             }
             for inner in &block.blocks {

@@ -66,9 +66,8 @@ pub(crate) struct Block {
     pub(crate) output: u32,
     pub(crate) entity: String,
     pub(crate) scope: ScopeId,
-    /// The paths of `each`, to count their nodes: alone the places of the scope tell, in a union each is selected
-    /// from the parent's place.
-    pub(crate) each: Each,
+    /// The paths of `each`, by their numbers, to count their nodes; none where it is the enclosing node itself.
+    pub(crate) each: Vec<u32>,
     pub(crate) when: Option<ConditionId>,
     pub(crate) delete: Toggle,
     pub(crate) stub: Toggle,
@@ -77,16 +76,6 @@ pub(crate) struct Block {
     pub(crate) fields: Vec<Column>,
     pub(crate) references: Vec<Reference>,
     pub(crate) blocks: Vec<Block>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Each {
-    /// The enclosing node itself.
-    Itself,
-    /// One path, by its number.
-    One(u32),
-    /// Several, in the parent's scope.
-    Union(Vec<Path>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +154,18 @@ pub(crate) struct Path {
     pub(crate) number: u32,
     /// `.`, `^` and `$` alone are always there: their nodes say nothing of the path that found them.
     pub(crate) counted: bool,
+    pub(crate) reach: Reach,
+}
+
+/// What a path selects for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reach {
+    /// At most one node, in the row's own.
+    Inside,
+    /// At most one node, the same for all rows of the block under one parent.
+    Outside,
+    /// Any number of nodes.
+    Many,
 }
 
 impl Value {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use silversmith_sdk::normalise::{Step, TimeForm};
 use silversmith_sdk::plugin::DataType;
 
-use crate::prepared::{Action, Path, Source, Value};
+use crate::prepared::{Action, Path, Reach, Source, Value};
 
 /// A column that is made of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +50,18 @@ pub(crate) enum Minor {
 }
 
 impl Usual {
+    /// Whether all rows of a block under one parent have the same cell.
+    pub(crate) fn is_common(&self) -> bool {
+        self.path.reach == Reach::Outside
+            && !matches!(self.form, Form::Decimal { minor: Some(Minor::OfCurrency(_)), .. })
+    }
+
     /// The usual form of `value` in a column of `data_type`, where it has one.
     pub(crate) fn of(value: &Value, data_type: DataType) -> Option<Self> {
         let Source::Path(path) = value.source else { return None };
+        if path.reach == Reach::Many {
+            return None;
+        }
         let form = match (data_type, &value.steps[..]) {
             (DataType::Text, []) => Form::Verbatim,
             (DataType::Text, [Action::Step(Step::Currency)]) => Form::Currency,
@@ -89,10 +98,10 @@ fn case(steps: &[Action]) -> Option<Case> {
     })
 }
 
-/// The path of a value that is nothing but a path.
+/// The path of a value that is nothing but a path to one node.
 fn plain(value: &Value) -> Option<Path> {
     match value {
-        Value { source: Source::Path(path), steps, .. } if steps.is_empty() => Some(*path),
+        Value { source: Source::Path(path), steps, .. } if steps.is_empty() && path.reach != Reach::Many => Some(*path),
         _ => None,
     }
 }

@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use column::ColumnBuilder;
 
 use crate::plugin::{Operation, Operations, Refusal, RowRefusal, Rows, Shape, SilverBatch, Verdict};
+use crate::value::Run;
 
 /// One value of a column's own type.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +112,8 @@ impl AnswerBuilder {
 
     /// Opens a row of output `output`. Dropped without [`Row::finish`], it leaves nothing behind.
     pub fn row(&mut self, output: usize) -> Row<'_> {
-        Row { answer: self, output, column: 0 }
+        let (number, record) = (output as u32, self.record());
+        Row { output: &mut self.outputs[output], journal: &mut self.journal, number, record, column: 0 }
     }
 
     /// Refuses one row of the record in work alone. For outputs with `on-error: row`.
@@ -217,8 +219,11 @@ impl OutputBuilder {
 /// plugin wrote, says otherwise.
 #[derive(Debug)]
 pub struct Row<'a> {
-    answer: &'a mut AnswerBuilder,
-    output: usize,
+    output: &'a mut OutputBuilder,
+    journal: &'a mut Vec<u32>,
+    /// Of the output.
+    number: u32,
+    record: u32,
     column: usize,
 }
 
@@ -238,10 +243,18 @@ impl Row<'_> {
         self.next().push_bytes(value.as_bytes());
     }
 
-    /// A `text` value of ASCII alone, each byte of it changed by `change`.
+    /// A `text` value as it stands in the record, each byte of it changed by `change`, which keeps it UTF-8.
     #[inline]
-    pub fn push_ascii(&mut self, value: &[u8], change: impl Fn(u8) -> u8) {
-        self.next().push_changed(value, change);
+    pub fn push_run(&mut self, value: Run<'_>, change: impl Fn(u8) -> u8) {
+        self.next().push_run(value, change);
+    }
+
+    /// The value that the row above has in this column.
+    ///
+    /// # Panics
+    /// If there is no row above.
+    pub fn push_again(&mut self) {
+        self.next().push_again();
     }
 
     /// A `binary` value.
@@ -299,19 +312,18 @@ impl Row<'_> {
     /// # Panics
     /// If a column has no cell yet.
     pub fn finish(mut self, operation: Operation) {
-        let record = self.answer.record();
-        let output = &mut self.answer.outputs[self.output];
-        assert_eq!(self.column, output.columns.len(), "a row has one cell for each column of its output");
-        output.record_index.push(record);
-        output.operations.push(operation);
-        self.answer.journal.push(self.output as u32);
+        assert_eq!(self.column, self.output.columns.len(), "a row has one cell for each column of its output");
+        self.output.record_index.push(self.record);
+        self.output.operations.push(operation);
+        self.journal.push(self.number);
         self.column = 0;
     }
 
+    #[inline]
     fn next(&mut self) -> &mut ColumnBuilder {
         self.column += 1;
-        let columns = &mut self.answer.outputs[self.output].columns;
-        columns.get_mut(self.column - 1).expect("a row has one cell for each column of its output: found more")
+        let column = self.output.columns.get_mut(self.column - 1);
+        column.expect("a row has one cell for each column of its output: found more")
     }
 }
 
@@ -319,7 +331,7 @@ impl Row<'_> {
 impl Drop for Row<'_> {
     fn drop(&mut self) {
         if self.column > 0 {
-            self.answer.outputs[self.output].cut();
+            self.output.cut();
         }
     }
 }

@@ -51,14 +51,14 @@ pub struct Extraction<'p> {
 impl<'p> Extraction<'p> {
     /// Memory for `plan`.
     pub fn new(plan: &'p Plan) -> Self {
-        Self { plan, memory: pass::Memory::new(&plan.follow) }
+        Self { plan, memory: pass::Memory::default() }
     }
 
     /// Reads `record`, all of it, strictly; see [`json`](crate::json). A name that a path follows and that stands
     /// twice in its object is an error; `*`, `..` and filters follow every name.
     pub fn read<'r>(&mut self, record: &'r [u8]) -> Result<Tree<'_, 'r>, JsonError> {
         let text = pass::read(&self.plan.follow, &mut self.memory, record)?;
-        Ok(Tree { plan: self.plan, record: text, nodes: self.memory.nodes() })
+        Ok(Tree { plan: self.plan, record: text, nodes: &self.memory.nodes, slots: &self.memory.slots })
     }
 }
 

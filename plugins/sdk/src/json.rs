@@ -11,7 +11,7 @@ mod text;
 
 pub(crate) use number::compare;
 pub(crate) use scan::{Fault, Refused, Scanner};
-pub(crate) use text::{quoted, unescape};
+pub(crate) use text::{quoted, unescape, utf8};
 
 /// Containers may nest this deep. Deeper records are refused, so that no record can exhaust the stack.
 pub const DEPTH_MAX: usize = 512;

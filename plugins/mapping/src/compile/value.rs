@@ -1,6 +1,6 @@
 //! Values: one source, its steps and its default, compared with the type of the column they fill.
 
-use silversmith_sdk::extract::PlanBuilder;
+use silversmith_sdk::extract::{Base, PlanBuilder};
 use silversmith_sdk::normalise::{Constant, Step, StepError, coerce, index};
 use silversmith_sdk::plugin::{ContractColumn, EntityContract, Field, Property, Reference};
 use silversmith_sdk::value::Value as Sample;
@@ -8,7 +8,7 @@ use silversmith_sdk::value::Value as Sample;
 use super::contract::key_columns;
 use super::{Compiler, Scope};
 use crate::paths::tail;
-use crate::prepared::{Action, Column, Path, Reference as PreparedReference, Source, Value};
+use crate::prepared::{Action, Column, Path, Reach, Reference as PreparedReference, Source, Value};
 use crate::syntax::{self, Block, FullValue, Named, PathText, Scalar, StepWith};
 use crate::usual::Usual;
 use crate::yaml::{At, Mark};
@@ -196,7 +196,12 @@ impl<'c> Compiler<'c> {
             sources.push(absolute);
         }
         let counted = !tail(&text.value).is_empty();
-        Some(Path { select: plan.select(scope.id, base, path), number, counted })
+        let reach = match base {
+            _ if !path.is_singular() => Reach::Many,
+            Base::Node => Reach::Inside,
+            Base::Record | Base::Enclosing => Reach::Outside,
+        };
+        Some(Path { select: plan.select(scope.id, base, path), number, counted, reach })
     }
 
     /// Reports a value that can be seen, before any record is, not to become the column's type.

@@ -7,16 +7,18 @@ use silversmith_sdk::plugin::{Operation, Refusal};
 use silversmith_sdk::value::Value;
 
 use super::Scope;
+use super::usual::Above;
 use super::value::{Absence, Failure};
 use crate::prepared::{Block, Column, Reference};
 
 impl Scope<'_, '_> {
-    /// Adds the row of `block` at `place`, or says why there is none.
+    /// Adds the row of `block` at `place`, or says why there is none. `above` is what it has in common with the row above.
     pub(super) fn row(
         &self,
         block: &Block,
         place: Place,
         operation: Operation,
+        above: &mut Above,
         answer: &mut AnswerBuilder,
     ) -> Result<(), Refusal> {
         let refuse = |(column, failure): (&Column, Box<Failure>)| self.refusal(&block.entity, column, *failure);
@@ -26,8 +28,8 @@ impl Scope<'_, '_> {
             Operation::Upsert | Operation::Delete => Absence::Defaults,
         };
         let mut row = answer.row(block.output as usize);
-        for column in &block.fields {
-            if self.usual(column, place, &mut row) {
+        for (number, column) in block.fields.iter().enumerate() {
+            if self.usual(column, number, place, operation, above, &mut row) {
                 continue;
             }
             let absence = if column.key { Absence::Defaults } else { absence };
@@ -35,7 +37,13 @@ impl Scope<'_, '_> {
             let cell = value.and_then(|value| cell(value, column));
             push(&mut row, cell.map_err(|failure| refuse((column, failure)))?, operation);
         }
-        for reference in &block.references {
+        for (number, reference) in block.references.iter().enumerate() {
+            let number = block.fields.len() + number;
+            if let [column] = &reference.key[..]
+                && self.usual(column, number, place, operation, above, &mut row)
+            {
+                continue;
+            }
             self.reference(reference, place, absence, operation, &mut row).map_err(refuse)?;
         }
         row.finish(operation);
@@ -55,13 +63,6 @@ impl Scope<'_, '_> {
             let value = self.value(&column.value, place, absence);
             value.and_then(|value| cell(value, column)).map_err(|failure| (column, failure))
         };
-        if let [column] = &reference.key[..] {
-            if self.usual(column, place, row) {
-                return Ok(());
-            }
-            push(row, read(column)?, operation);
-            return Ok(());
-        }
         let key: Vec<_> = reference.key.iter().map(read).collect::<Result<_, _>>()?;
         let missing = key.iter().find(|cell| matches!(cell, None | Some(Cell::Null)));
         match missing {
@@ -91,7 +92,7 @@ fn cell<'v>(value: Option<Value<'v>>, column: &Column) -> Result<Option<Cell<'v>
 }
 
 #[inline]
-fn push(row: &mut Row<'_>, cell: Option<Cell<'_>>, operation: Operation) {
+pub(super) fn push(row: &mut Row<'_>, cell: Option<Cell<'_>>, operation: Operation) {
     match cell {
         Some(cell) => row.push_cell(&cell),
         None if operation == Operation::Patch => row.push_absent(),

@@ -1,38 +1,77 @@
 //! The short way from a node's bytes into a column; see [`usual`](crate::usual).
 
 use silversmith_sdk::columns::Row;
-use silversmith_sdk::extract::{Place, Token};
+use silversmith_sdk::extract::{NodeId, Place, Token};
 use silversmith_sdk::normalise::{CurrencyCode, instant, shifted, short_number};
+use silversmith_sdk::plugin::Operation;
 
 use super::Scope;
-use crate::prepared::{Column, Path};
-use crate::usual::{Case, Form, Minor, Usual};
+use super::row::push;
+use crate::prepared::Column;
+use crate::usual::{Case, Form, Minor};
+
+/// Which columns of the row above have a usual cell that the next row under the same parent has too, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Above(u64);
+
+impl Above {
+    fn bit(column: usize) -> u64 {
+        if column < u64::BITS as usize { 1 << column } else { 0 }
+    }
+}
 
 impl Scope<'_, '_> {
-    /// Adds the cell of `column` if it is a usual one; if not, nothing has happened.
+    /// Adds the cell of `column`, the row's `number`th, if it is a usual one; if not, nothing has happened.
     #[inline]
-    pub(super) fn usual(&self, column: &Column, place: Place, row: &mut Row<'_>) -> bool {
-        match &column.usual {
-            Some(Usual { path, form }) => self.form(form, *path, place, row).is_some(),
-            None => false,
+    pub(super) fn usual(
+        &self,
+        column: &Column,
+        number: usize,
+        place: Place,
+        operation: Operation,
+        above: &mut Above,
+        row: &mut Row<'_>,
+    ) -> bool {
+        let Some(usual) = &column.usual else { return false };
+        let path = usual.path;
+        if above.0 & Above::bit(number) != 0 {
+            row.push_again();
+            self.hit(path, 1);
+            return true;
+        }
+        match self.tree.single(path.select, place) {
+            None if column.value.default.is_some() => false,
+            None => {
+                push(row, None, operation);
+                true
+            }
+            Some(node) => {
+                let done = self.form(&usual.form, node, place, row).is_some();
+                if done {
+                    self.hit(path, 1);
+                    above.0 |= if usual.is_common() { Above::bit(number) } else { 0 };
+                }
+                done
+            }
         }
     }
 
-    fn form(&self, form: &Form, path: Path, place: Place, row: &mut Row<'_>) -> Option<()> {
-        let token = self.tree.token(self.tree.single(path.select, place)?);
-        match (*form, token) {
-            (Form::Verbatim, Token::Text(text) | Token::Number(text)) => row.push_bytes(text),
-            (Form::Ascii(case), Token::Text(text @ [first, .., last])) => {
-                if *first == b' ' || *last == b' ' || !text.is_ascii() {
+    fn form(&self, form: &Form, node: NodeId, place: Place, row: &mut Row<'_>) -> Option<()> {
+        match (*form, self.tree.token(node)) {
+            (Form::Verbatim, Token::Text(text)) => row.push_run(text, |byte| byte),
+            (Form::Verbatim, Token::Number(number)) => row.push_bytes(number),
+            (Form::Ascii(case), Token::Text(text)) => {
+                let [first, .., last] = text.bytes() else { return None };
+                if *first == b' ' || *last == b' ' || !text.is_surely_ascii() {
                     return None;
                 }
                 match case {
-                    Case::AsItIs => row.push_bytes(text),
-                    Case::Lower => row.push_ascii(text, |byte| byte.to_ascii_lowercase()),
-                    Case::Upper => row.push_ascii(text, |byte| byte.to_ascii_uppercase()),
+                    Case::AsItIs => row.push_run(text, |byte| byte),
+                    Case::Lower => row.push_run(text, |byte| byte.to_ascii_lowercase()),
+                    Case::Upper => row.push_run(text, |byte| byte.to_ascii_uppercase()),
                 }
             }
-            (Form::Currency, Token::Text(text)) => row.push_bytes(&self.currency(text)?.code),
+            (Form::Currency, Token::Text(text)) => row.push_bytes(&self.currency(text.bytes())?.code),
             (Form::Integer, Token::Number(number)) => match short_number(number)? {
                 (integer, 0) => row.push_i64(integer),
                 _ => return None,
@@ -51,7 +90,7 @@ impl Scope<'_, '_> {
                         let Token::Text(code) = self.tree.token(self.tree.single(path.select, place)?) else {
                             return None;
                         };
-                        (usize::from(self.currency(code)?.exponent?), Some(path))
+                        (usize::from(self.currency(code.bytes())?.exponent?), Some(path))
                     }
                 };
                 let unscaled = shifted(mantissa, usize::from(scale).checked_sub(digits)?, precision)?;
@@ -62,7 +101,6 @@ impl Scope<'_, '_> {
             }
             _ => return None,
         }
-        self.hit(path, 1);
         Some(())
     }
 

@@ -3,6 +3,7 @@
 //! The two bitmaps come into being with the first row that needs them, so that a full column costs nothing for them.
 
 use crate::plugin::{BytesColumn, Column, DataType, Values};
+use crate::value::Run;
 
 /// The values of one column so far, and which of them are there.
 #[derive(Debug)]
@@ -65,11 +66,31 @@ impl ColumnBuilder {
     }
 
     #[inline]
-    pub(super) fn push_changed(&mut self, value: &[u8], change: impl Fn(u8) -> u8) {
+    pub(super) fn push_run(&mut self, value: Run<'_>, change: impl Fn(u8) -> u8) {
         let Data::Bytes { offsets, data } = &mut self.data else { self.refuse("bytes") };
-        data.extend(value.iter().map(|byte| change(*byte)));
+        value.append_to(data, change);
         offsets.push(u32::try_from(data.len()).expect("a column's bytes fit the memory of an instance: under 4 GiB"));
         self.push_valid();
+    }
+
+    /// The value of the last row once more, or its absence.
+    pub(super) fn push_again(&mut self) {
+        let last = self.rows.checked_sub(1).expect("there is a row above: only then is its value asked for again");
+        match &mut self.data {
+            Data::Boolean(bits) => bits.push(bits.get(last)),
+            Data::Int64(values) => values.push(values[last]),
+            Data::Int32(values) => values.push(values[last]),
+            Data::Float64(values) => values.push(values[last]),
+            Data::Decimal(values) => values.extend_from_within(last * 16..),
+            Data::Bytes { offsets, data } => {
+                data.extend_from_within(offsets[last] as usize..);
+                offsets.push(data.len() as u32);
+            }
+        }
+        for bitmap in [&mut self.validity, &mut self.presence].into_iter().flatten() {
+            bitmap.push(bitmap.get(last));
+        }
+        self.rows += 1;
     }
 
     pub(super) fn push_i64(&mut self, value: i64) {
@@ -176,6 +197,10 @@ impl Bitmap {
             self.bytes[self.len / 8] |= 1 << (self.len % 8);
         }
         self.len += 1;
+    }
+
+    fn get(&self, at: usize) -> bool {
+        self.bytes[at / 8] >> (at % 8) & 1 == 1
     }
 
     fn truncate(&mut self, len: usize) {

@@ -17,22 +17,27 @@ type Visitor<'v> = dyn FnMut(NodeId) -> ControlFlow<()> + 'v;
 
 impl<'t, 'r> Tree<'t, 'r> {
     /// The node at the end of `steps`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn descend(&self, from: NodeId, steps: &[Step]) -> Option<NodeId> {
         steps.iter().try_fold(from, |node, step| self.step(node, *step))
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&self, node: NodeId, step: Step) -> Option<NodeId> {
         match step {
-            Step::Name(label) => self.child(node, |child| child.label == label),
-            Step::Index(_) if self.kind(node) != Kind::Array => None,
-            Step::Index(index) => {
-                // An index from the end has the pass record all elements, so they can be counted.
-                let index = if index < 0 { index + self.children(node).count() as i64 } else { index };
-                self.child(node, |child| i64::from(child.place) == index)
-            }
+            Step::Name(slot) => self.member(node, slot),
+            Step::Index(index) => self.element(node, index),
         }
+    }
+
+    #[inline(never)]
+    fn element(&self, array: NodeId, index: i64) -> Option<NodeId> {
+        if self.kind(array) != Kind::Array {
+            return None;
+        }
+        // An index from the end has the pass record all elements, so they can be counted.
+        let index = if index < 0 { index + self.children(array).count() as i64 } else { index };
+        self.child(array, |child| i64::from(child.place) == index)
     }
 
     /// Gives every node that `query` selects to `visitor`, until that breaks off.

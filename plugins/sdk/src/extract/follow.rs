@@ -3,8 +3,11 @@
 //! A value can stand on several paths at once (`$.a.x` and `$.*.y` both step on the member `a`), so a state of the
 //! pass is a set of places in the trie, worked out once for each set that can occur. A state says what to do with
 //! each member or element of a container; what no path steps on is skipped.
+//!
+//! Each name has a slot: the place among the slots of an object where the pass notes the member of that name. Names
+//! share a slot where no object is asked for both, so that objects have few slots, and a step by name is one look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,31 +23,27 @@ pub(super) const LEAF: StateId = 0;
 /// Everything beneath is recorded.
 pub(super) const WHOLE: StateId = 1;
 
-/// The label of a member whose name no path spells out.
-pub(super) const OTHER_NAME: Label = Label::MAX - 1;
-
-/// The label of an element of an array, and of the record.
-pub(super) const ELEMENT: Label = Label::MAX;
-
 /// What the pass does, state by state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Follow {
     states: Vec<State>,
     pub(super) root: StateId,
-    /// How many names all states have together.
-    pub(super) n_edges: u32,
 }
 
 impl Follow {
-    /// Works out the states for a trie; `names` are what its labels stand for.
-    pub(super) fn compile(trie: &Trie, names: &[String]) -> Self {
-        let mut states = States { trie, names, known: BTreeMap::new(), states: Vec::new(), n_edges: 0 };
-        let everything = (0..names.len() as Label).map(|label| (label, WHOLE)).collect();
-        states.add(BTreeMap::new(), Vec::new(), None, None);
-        states.add(everything, Vec::new(), Some(WHOLE), Some(WHOLE));
+    /// Works out the states for a trie, and the slot of each of its labels, which stand for `names`.
+    pub(super) fn compile(trie: &Trie, names: &[String]) -> (Self, Vec<u32>) {
+        let mut states = States { trie, known: BTreeMap::new(), drafts: vec![Draft::default(), Draft::default()] };
         let root = states.state(vec![Trie::RECORD]);
-        let States { states, n_edges, .. } = states;
-        Self { states, root, n_edges }
+        let mut drafts = states.drafts;
+        if root == WHOLE || drafts.iter().any(|draft| draft.leads_to(WHOLE)) {
+            let names = (0..names.len() as Label).map(|label| (label, WHOLE)).collect();
+            drafts[WHOLE as usize] =
+                Draft { names, indexes: Vec::new(), other_member: Some(WHOLE), other_element: Some(WHOLE) };
+        }
+        let slots = slots(&drafts, names.len());
+        let states = drafts.into_iter().map(|draft| draft.finish(names, &slots)).collect();
+        (Self { states, root }, slots)
     }
 
     #[inline(always)]
@@ -57,6 +56,8 @@ impl Follow {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     edges: Edges,
+    /// How many slots an object has.
+    pub(super) n_slots: u32,
     /// The state of members that `edges` does not name.
     pub(super) other_member: Option<StateId>,
     indexes: Vec<(u32, StateId)>,
@@ -102,10 +103,8 @@ pub(super) struct Edge {
     #[serde(skip)]
     head: u64,
     name: Box<[u8]>,
-    pub(super) label: Label,
+    pub(super) slot: u32,
     pub(super) next: StateId,
-    /// Its number among the edges of all states.
-    pub(super) id: u32,
 }
 
 /// Names fall into this many drawers.
@@ -170,13 +169,55 @@ impl State {
     }
 }
 
+/// A state in terms of labels.
+#[derive(Debug, Default)]
+struct Draft {
+    names: BTreeMap<Label, StateId>,
+    indexes: Vec<(u32, StateId)>,
+    other_member: Option<StateId>,
+    other_element: Option<StateId>,
+}
+
+impl Draft {
+    fn leads_to(&self, state: StateId) -> bool {
+        let others = self.other_member.iter().chain(&self.other_element);
+        let named = self.names.values().chain(self.indexes.iter().map(|(_, next)| next));
+        named.chain(others).any(|next| *next == state)
+    }
+
+    fn finish(self, names: &[String], slots: &[u32]) -> State {
+        let edge = |(label, next): (Label, StateId)| {
+            let name: Box<[u8]> = names[label as usize].as_bytes().into();
+            Edge { head: 0, name, slot: slots[label as usize], next }
+        };
+        let edges: Vec<Edge> = self.names.into_iter().map(edge).collect();
+        State {
+            n_slots: edges.iter().map(|edge| edge.slot + 1).max().unwrap_or(0),
+            edges: edges.into(),
+            indexes: self.indexes,
+            other_member: self.other_member,
+            other_element: self.other_element,
+        }
+    }
+}
+
+/// The slot of each label: for each in turn the first that no label beside it in a state has.
+fn slots(drafts: &[Draft], n_labels: usize) -> Vec<u32> {
+    let mut slots: Vec<u32> = Vec::with_capacity(n_labels);
+    for label in 0..n_labels as Label {
+        let beside = drafts.iter().filter(|draft| draft.names.contains_key(&label));
+        let taken: BTreeSet<u32> =
+            beside.flat_map(|draft| draft.names.range(..label)).map(|(label, _)| slots[*label as usize]).collect();
+        slots.extend((0..).find(|slot| !taken.contains(slot)));
+    }
+    slots
+}
+
 /// The states found so far, by the set of places each stands for.
 struct States<'a> {
     trie: &'a Trie,
-    names: &'a [String],
     known: BTreeMap<Vec<TrieId>, StateId>,
-    states: Vec<State>,
-    n_edges: u32,
+    drafts: Vec<Draft>,
 }
 
 impl States<'_> {
@@ -210,7 +251,8 @@ impl States<'_> {
         let indexes = indexes.into_iter().map(|(index, next)| (index, self.union(next, &each_element))).collect();
         let other_member = (!each_member.is_empty()).then(|| self.union(each_member, &[]));
         let other_element = (!each_element.is_empty()).then(|| self.union(each_element, &[]));
-        let state = self.add(names, indexes, other_member, other_element);
+        self.drafts.push(Draft { names, indexes, other_member, other_element });
+        let state = self.drafts.len() as StateId - 1;
         self.known.insert(places, state);
         state
     }
@@ -218,22 +260,5 @@ impl States<'_> {
     fn union(&mut self, mut places: Vec<TrieId>, more: &[TrieId]) -> StateId {
         places.extend(more);
         self.state(distinct(places))
-    }
-
-    fn add(
-        &mut self,
-        names: BTreeMap<Label, StateId>,
-        indexes: Vec<(u32, StateId)>,
-        other_member: Option<StateId>,
-        other_element: Option<StateId>,
-    ) -> StateId {
-        let mut edges: Vec<Edge> = Vec::with_capacity(names.len());
-        for (label, next) in names {
-            let name: Box<[u8]> = self.names[label as usize].as_bytes().into();
-            edges.push(Edge { head: 0, name, label, next, id: self.n_edges });
-            self.n_edges += 1;
-        }
-        self.states.push(State { edges: edges.into(), other_member, indexes, other_element });
-        self.states.len() as StateId - 1
     }
 }

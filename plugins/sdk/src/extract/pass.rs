@@ -2,48 +2,34 @@
 //!
 //! It recurses into containers that are followed, at most [`DEPTH_MAX`] deep; skipping does not recurse.
 
-use std::str;
-
 use super::{
-    follow::{ELEMENT, Follow, LEAF, OTHER_NAME, State, StateId},
-    tree::Node,
+    follow::{Follow, LEAF, State, StateId},
+    tree::{Holder, NO_SLOTS, Node},
 };
-use crate::{
-    json::{DEPTH_MAX, Fault, JsonError, JsonErrorKind, Refused, Scanner, quoted, unescape},
-    path::Label,
-};
+use crate::json::{DEPTH_MAX, Fault, JsonError, JsonErrorKind, Refused, Scanner, quoted, unescape, utf8};
+
+/// Slots are made in blocks of so many: a block is cleared at once.
+const SLOTS: usize = 8;
 
 /// What a pass writes, kept between records for its capacity.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Memory {
     /// In document order: a container before what is in it.
-    nodes: Vec<Node>,
-    /// For each edge the number of the last object that had its name.
-    seen: Vec<u64>,
-    /// Objects so far, over all records.
-    n_objects: u64,
+    pub(super) nodes: Vec<Node>,
+    /// The members of objects, by slot; 0, which is the record and no member, where there is none.
+    pub(super) slots: Vec<u32>,
     /// Where the names of one object stand, to find those that stand twice.
     names: Vec<u32>,
-}
-
-impl Memory {
-    pub(super) fn new(follow: &Follow) -> Self {
-        Self { nodes: Vec::new(), seen: vec![0; follow.n_edges as usize], n_objects: 0, names: Vec::new() }
-    }
-
-    pub(super) fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
 }
 
 /// Reads a record, and returns its text. Node 0 is the record itself.
 pub(super) fn read<'r>(follow: &Follow, memory: &mut Memory, record: &'r [u8]) -> Result<&'r str, JsonError> {
     memory.nodes.clear();
+    memory.slots.clear();
     if u32::try_from(record.len()).is_err() {
         return Err(JsonError { offset: 0, kind: JsonErrorKind::TooLong });
     }
-    let text = str::from_utf8(record)
-        .map_err(|error| JsonError { offset: error.valid_up_to(), kind: JsonErrorKind::NotUtf8 })?;
+    let text = utf8(record).map_err(|error| JsonError { offset: error.valid_up_to(), kind: JsonErrorKind::NotUtf8 })?;
     let mut pass = Pass { follow, memory, text, scanner: Scanner::new(text) };
     pass.record().map_err(|refused| pass.scanner.error(refused))?;
     Ok(text)
@@ -59,17 +45,32 @@ struct Pass<'a, 'r> {
 impl Pass<'_, '_> {
     fn record(&mut self) -> Result<(), Refused> {
         let start = self.scanner.whitespace(0);
-        let end = self.value(start, self.follow.root, ELEMENT, 0, 0)?;
+        let end = self.value(start, self.follow.root, Holder::Array, 0, 0)?;
         self.scanner.end(end)
     }
 
     /// Records the value at `at`, with what its parent knows of it; `depth` containers are open around it.
     #[inline(always)]
-    fn value(&mut self, at: usize, state: StateId, label: Label, place: usize, depth: usize) -> Result<usize, Refused> {
+    fn value(
+        &mut self,
+        at: usize,
+        state: StateId,
+        holder: Holder,
+        place: usize,
+        depth: usize,
+    ) -> Result<usize, Refused> {
         let (start, place) = (at as u32, place as u32);
         let id = self.memory.nodes.len();
         if matches!(self.scanner.byte(at), b'{' | b'[') {
-            self.memory.nodes.push(Node { start, end: start, place, label, after: 0, escaped: false });
+            self.memory.nodes.push(Node {
+                start,
+                end: start,
+                place,
+                after: 0,
+                slots: NO_SLOTS,
+                holder,
+                escaped: false,
+            });
             let end = self.container(at, state, id, depth)?;
             let after = self.memory.nodes.len() as u32;
             let node = &mut self.memory.nodes[id];
@@ -78,7 +79,7 @@ impl Pass<'_, '_> {
         } else {
             let scalar = self.scanner.scalar(at)?;
             let (end, after) = (scalar.end as u32, id as u32 + 1);
-            self.memory.nodes.push(Node { start, end, place, label, after, escaped: scalar.escaped });
+            self.memory.nodes.push(Node { start, end, place, after, slots: NO_SLOTS, holder, escaped: scalar.escaped });
             Ok(scalar.end)
         }
     }
@@ -103,11 +104,15 @@ impl Pass<'_, '_> {
 
     /// From an object's first name to the place behind the object.
     fn members(&mut self, mut at: usize, state: &State, id: usize, depth: usize) -> Result<usize, Refused> {
-        self.memory.n_objects += 1;
-        let object = self.memory.n_objects;
         if self.scanner.byte(at) == b'}' {
             return Ok(at + 1);
         }
+        let slots = self.memory.slots.len();
+        for _ in 0..(state.n_slots as usize).div_ceil(SLOTS) {
+            self.memory.slots.extend_from_slice(&[0; SLOTS]);
+        }
+        // As many slots fit the memory of an instance, under 4 GiB, as this can count.
+        self.memory.nodes[id].slots = slots as u32;
         loop {
             let start = at;
             let (name, value) = self.scanner.name(start)?;
@@ -116,21 +121,20 @@ impl Pass<'_, '_> {
             } else {
                 state.edge(self.scanner.bytes(), start + 1, name.end - 1)
             };
-            at = match (edge, state.other_member) {
-                (Some(edge), None) => {
-                    let seen = &mut self.memory.seen[edge.id as usize];
-                    if *seen == object {
-                        return Err(self.scanner.refuse(Fault::DuplicateKey, start));
-                    }
-                    *seen = object;
-                    self.value(value, edge.next, edge.label, start, depth)?
+            let next = if let Some(edge) = edge {
+                let slot = &mut self.memory.slots[slots + edge.slot as usize];
+                // Where every name is followed, those that stand twice are looked for in the end.
+                if *slot != 0 && state.other_member.is_none() {
+                    return Err(self.scanner.refuse(Fault::DuplicateKey, start));
                 }
-                (None, None) => self.scanner.skip(value, depth)?,
-                // Every name is followed: whether one stands twice is looked at in the end.
-                (edge, Some(other)) => {
-                    let (next, label) = edge.map_or((other, OTHER_NAME), |edge| (edge.next, edge.label));
-                    self.value(value, next, label, start, depth)?
-                }
+                *slot = self.memory.nodes.len() as u32;
+                Some(edge.next)
+            } else {
+                state.other_member
+            };
+            at = match next {
+                Some(next) => self.value(value, next, Holder::Object, start, depth)?,
+                None => self.scanner.skip(value, depth)?,
             };
             at = self.scanner.whitespace(at);
             match self.scanner.byte(at) {
@@ -153,7 +157,7 @@ impl Pass<'_, '_> {
         let mut index = 0;
         loop {
             at = match state.element(index) {
-                Some(next) => self.value(at, next, ELEMENT, index, depth)?,
+                Some(next) => self.value(at, next, Holder::Array, index, depth)?,
                 None => self.scanner.skip(at, depth)?,
             };
             index += 1;

@@ -128,10 +128,18 @@ impl PlanBuilder {
         ConditionId(self.conditions.len() as u32 - 1)
     }
 
-    /// Joins everything into one plan.
-    pub fn build(self) -> Plan {
+    /// Joins everything into one plan, in which a step by name is one to a slot.
+    pub fn build(mut self) -> Plan {
+        let (follow, slots) = Follow::compile(&self.trie, &self.names);
+        let paths = self.scopes.iter_mut().flat_map(|scope| &mut scope.paths);
+        for (_, query) in paths.chain(&mut self.selects) {
+            query.relabel(&slots);
+        }
+        for condition in &mut self.conditions {
+            condition.relabel(&slots);
+        }
         Plan {
-            follow: Follow::compile(&self.trie, &self.names),
+            follow,
             scopes: self.scopes.into_iter().map(|scope| scope.paths).collect(),
             selects: self.selects,
             conditions: self.conditions,

@@ -2,14 +2,11 @@
 
 use std::{borrow::Cow, collections::HashSet, ops::ControlFlow};
 
-use super::{
-    follow::ELEMENT,
-    plan::{Base, ConditionId, Plan, ScopeId, SelectId},
-};
+use super::plan::{Base, ConditionId, Plan, ScopeId, SelectId};
 use crate::{
     json::{quoted, unescape},
-    path::{Label, Query, Segment, Selector},
-    value::Value,
+    path::{Query, Segment, Selector},
+    value::{Run, Value},
 };
 
 /// A recorded value.
@@ -20,13 +17,24 @@ pub(super) struct Node {
     pub(super) end: u32,
     /// Where its name opens in the record, or its index in its array.
     pub(super) place: u32,
-    /// Its name as a plan knows it; `ELEMENT` where it has none.
-    pub(super) label: Label,
     /// The first node behind it and all that is in it.
     pub(super) after: u32,
+    /// Where its slots start, if it is an object whose members are followed.
+    pub(super) slots: u32,
+    pub(super) holder: Holder,
     /// A text with escapes.
     pub(super) escaped: bool,
 }
+
+/// What a value stands in: an object, where it has a name, or an array, as which the record passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    Object,
+    Array,
+}
+
+/// The start of no slots, and of none that can be.
+pub(super) const NO_SLOTS: u32 = 1 << 31;
 
 /// A JSON value of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,10 +62,10 @@ pub enum Kind {
 }
 
 /// A value as its bytes stand in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Token<'r> {
     /// What stands between the quotes of a text without escapes: UTF-8.
-    Text(&'r [u8]),
+    Text(Run<'r>),
     /// The digits of a number.
     Number(&'r [u8]),
     /// Everything else.
@@ -70,6 +78,7 @@ pub struct Tree<'t, 'r> {
     pub(super) plan: &'t Plan,
     pub(super) record: &'r str,
     pub(super) nodes: &'t [Node],
+    pub(super) slots: &'t [u32],
 }
 
 impl<'t, 'r> Tree<'t, 'r> {
@@ -82,16 +91,27 @@ impl<'t, 'r> Tree<'t, 'r> {
 
     /// The places of `scope` under `parent`, a place of the parent scope.
     pub fn places(&self, scope: ScopeId, parent: Place) -> Places<'t> {
+        self.places_counted(scope, parent, |_, _| ())
+    }
+
+    /// The same; `count` is told how many nodes each of the scope's paths selects, by the path's place in their list.
+    pub fn places_counted(&self, scope: ScopeId, parent: Place, mut count: impl FnMut(usize, usize)) -> Places<'t> {
         let nodes = match self.plan.paths(scope) {
             [] => Selected::one(Some(parent.node)),
-            [(base, query)] => self.selected(start(*base, parent), query),
+            [(base, query)] => {
+                let nodes = self.selected(start(*base, parent), query);
+                count(0, nodes.clone().count());
+                nodes
+            }
             paths => {
-                let mut nodes = Vec::new();
-                for (base, query) in paths {
+                let mut nodes = Vec::with_capacity(2 * paths.len());
+                for (number, (base, query)) in paths.iter().enumerate() {
+                    let before = nodes.len();
                     let _stopped = self.visit_all(start(*base, parent), query, &mut |node| {
                         nodes.push(node);
                         ControlFlow::Continue(())
                     });
+                    count(number, nodes.len() - before);
                 }
                 Selected::many(nodes)
             }
@@ -107,7 +127,7 @@ impl<'t, 'r> Tree<'t, 'r> {
 
     /// The node that a path of single steps (names and indexes) leads to at `place`, a place of its scope. None where
     /// there is no such node, and for every other path.
-    #[inline]
+    #[inline(always)]
     pub fn single(&self, select: SelectId, place: Place) -> Option<NodeId> {
         let (base, query) = self.plan.path(select);
         if query.is_singular() { self.descend(start(*base, place), &query.steps) } else { None }
@@ -152,12 +172,13 @@ impl<'t, 'r> Tree<'t, 'r> {
     }
 
     /// The bytes of a node that needs no unescaping.
-    #[inline]
+    #[inline(always)]
     pub fn token(&self, node: NodeId) -> Token<'r> {
-        let node = self.node(node);
-        match &self.record.as_bytes()[node.start as usize..node.end as usize] {
-            [b'"', text @ .., b'"'] if !node.escaped => Token::Text(text),
-            number @ [b'-' | b'0'..=b'9', ..] => Token::Number(number),
+        let (node, record) = (self.node(node), self.record.as_bytes());
+        let (start, end) = (node.start as usize, node.end as usize);
+        match record[start] {
+            b'"' if !node.escaped => Token::Text(Run::new(record, start + 1, end - 1)),
+            b'-' | b'0'..=b'9' => Token::Number(&record[start..end]),
             _ => Token::Other,
         }
     }
@@ -183,21 +204,27 @@ impl<'t, 'r> Tree<'t, 'r> {
     /// The name under which a node stands in its object.
     pub fn key(&self, node: NodeId) -> Option<Cow<'r, str>> {
         let node = self.node(node);
-        (node.label != ELEMENT).then(|| unescape(quoted(self.record, node.place as usize)))
+        (node.holder == Holder::Object).then(|| unescape(quoted(self.record, node.place as usize)))
     }
 
     /// The place of a node in its array, from 0.
     pub fn index(&self, node: NodeId) -> Option<usize> {
-        (node != Self::RECORD && self.node(node).label == ELEMENT).then(|| self.node(node).place as usize)
+        (node != Self::RECORD && self.node(node).holder == Holder::Array).then(|| self.node(node).place as usize)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn node(&self, node: NodeId) -> &'t Node {
         &self.nodes[node.0 as usize]
     }
 
+    /// The member in a slot of an object; none of anything else.
+    #[inline(always)]
+    pub(super) fn member(&self, object: NodeId, slot: u32) -> Option<NodeId> {
+        let node = self.slots.get((self.node(object).slots + slot) as usize)?;
+        (*node != 0).then_some(NodeId(*node))
+    }
+
     /// The first value in a container that fits.
-    #[inline]
     pub(super) fn child(&self, container: NodeId, fits: impl Fn(&Node) -> bool) -> Option<NodeId> {
         let nodes = &self.nodes[..self.node(container).after as usize];
         let mut next = container.0 + 1;

@@ -21,6 +21,20 @@ const POWERS: [i128; DIGITS_MAX as usize + 1] = {
     powers
 };
 
+/// So many digits always fit 64 bits.
+const SHORT_DIGITS: usize = 18;
+
+/// Ten to the power of the index.
+const SHORT_POWERS: [i64; SHORT_DIGITS + 1] = {
+    let mut powers = [1; SHORT_DIGITS + 1];
+    let mut power = 1;
+    while power < powers.len() {
+        powers[power] = powers[power - 1] * 10;
+        power += 1;
+    }
+    powers
+};
+
 /// The step `decimal`: text to a number with the same digits.
 ///
 /// Spaces around are dropped. Numbers pass as they are.
@@ -161,7 +175,7 @@ pub fn short_number(text: &[u8]) -> Option<(i64, usize)> {
         [b'-', rest @ ..] => (true, rest),
         rest => (false, rest),
     };
-    if unsigned.is_empty() || unsigned.len() > 18 {
+    if unsigned.is_empty() || unsigned.len() > SHORT_DIGITS {
         return None;
     }
     let (mut mantissa, mut fraction) = (0, None);
@@ -178,12 +192,14 @@ pub fn short_number(text: &[u8]) -> Option<(i64, usize)> {
     Some((if negative { -mantissa } else { mantissa }, fraction.unwrap_or(0)))
 }
 
-/// `mantissa` with `shift` more zeros, if it then has at most `precision` digits and fits 64 bits.
+/// `mantissa` with `shift` more zeros, if it then has at most `precision` digits, and at most 18.
+///
+/// What fits is told by comparing: a checked multiplication of 64 bits is one of 128 bits in WebAssembly.
+#[inline]
 pub fn shifted(mantissa: i64, shift: usize, precision: u8) -> Option<i64> {
-    let power = |digits: usize| POWERS.get(digits).and_then(|power| i64::try_from(*power).ok());
-    let unscaled = mantissa.checked_mul(power(shift)?)?;
-    let fits = power(usize::from(precision)).is_none_or(|limit| unscaled.abs() < limit);
-    fits.then_some(unscaled)
+    let digits = usize::from(precision).min(SHORT_DIGITS).checked_sub(shift)?;
+    let limit = SHORT_POWERS[digits];
+    (-limit < mantissa && mantissa < limit).then(|| mantissa * SHORT_POWERS[shift])
 }
 
 fn any_decimal_from_digits(text: &str, precision: u8, scale: u8) -> Result<i128, NumberError> {

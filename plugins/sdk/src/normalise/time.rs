@@ -205,8 +205,12 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
 
 /// Digits at 10^`power` microseconds, cut to whole ones.
 /// The instant that `ticks` of `micros` microseconds each after the epoch are, if it is one.
+#[inline]
 pub fn instant(ticks: i64, micros: i64) -> Option<i64> {
-    ticks.checked_mul(micros).filter(|micros| MICROS.contains(micros))
+    // The product of all that passes is below 2^63, and that of no instant fails. A checked multiplication of 64 bits
+    // is one of 128 bits in WebAssembly.
+    let zeros = ticks.unsigned_abs().leading_zeros() + micros.unsigned_abs().leading_zeros();
+    (zeros >= 65).then(|| ticks * micros).filter(|micros| MICROS.contains(micros))
 }
 
 fn epoch(text: &str, power: i32) -> Option<i64> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-/// A name, as its place in a table of names.
+/// A name, as its place in a table of names; in a plan, its slot.
 pub(crate) type Label = u32;
 
 /// Steps to at most one node, then the segments from there on; the first of these may select more.
