@@ -19,6 +19,10 @@ use silversmith::sandbox::{
     compile_child,
 };
 
+/// As in the host's own program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Of each call the best of so many rounds counts: what else the machine does only ever adds.
 const ROUNDS: usize = 9;
 
