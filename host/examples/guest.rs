@@ -55,7 +55,8 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut expected: Option<Vec<Answer>> = None;
     for file in plugins {
         let component = engine.load(&fs::read(file)?, &Limits::default())?;
-        let descriptor = component.describe(&configuration, &Limits::default())?;
+        let descriptor =
+            component.describe(&configuration, &Limits::default()).map_err(|error| format!("{error:?}"))?;
         let name = descriptor.name.clone();
         fs::write(Path::new(out).join(format!("{name}.prepared")), &descriptor.prepared)?;
         let plugin = component.plugin(descriptor, Limits::default());

@@ -15,8 +15,8 @@ use crate::shell::{Failure, cargo, output, program, root, run, target};
 const RECORDS: usize = 20_000;
 
 /// The canonical columns that the mapping fills.
-const ENTITIES: &str = "customer *external_id email segment country; \\
-    order *external_id ordered_at:timestamp channel currency; \\
+const ENTITIES: &str = "customer *external_id email segment country; \
+    order *external_id ordered_at:timestamp channel currency; \
     order_line *line_no:int64 sku qty:int64 unit_price:decimal";
 
 /// Prints both rows for the first of `orders`.

@@ -329,6 +329,48 @@ fn a_nested_block_follows_its_enclosing_node() {
 }
 
 #[test]
+fn rows_under_one_parent_share_what_lies_outside_of_them() {
+    let contract = "line: id text key; n int64 key; at timestamp; cur text; name text; gone text";
+    let body = "entities:
+  - entity: line
+    each: '$.orders[*].lines[*]'
+    on_error: row
+    partial: '@.part == true'
+    fields:
+      id: { path: $.id, normalize: [uppercase] }
+      n: .n
+      at: { path: $.ts, normalize: [{ timestamp: [epoch_s] }] }
+      cur: { path: $.cur, normalize: [currency] }
+      name: { path: $.name, normalize: [trim], default: none }
+      gone: $.gone
+    references: { line: { id: $.id, n: .n } }
+";
+    let lines = r#"[{"n": 1}, {"n": "bad"}, {"n": 2, "part": true}, {"n": 3}]"#;
+    let record = |id: &str| {
+        format!(
+            r#"{{"id": "{id}", "ts": 0, "cur": "EUR", "name": " é ", "orders": [{{"lines": {lines}}}, {{"lines": [{{"n": 4}}]}}]}}"#
+        )
+    };
+    let answer =
+        run(body, contract, &[&record("a"), &record("b"), r#"{"id": "c", "orders": [{"lines": [{"n": 5}]}]}"#]);
+    let row = |operation: &str, id: &str, n: u8| {
+        let gone = if operation == "Upsert" { ",'gone':null" } else { "" };
+        format!(
+            "{operation} line {{'at':'1970-01-01T00:00:00Z','cur':'EUR'{gone},'id':'{}','line.id':'{id}','line.n':{n},'n':{n},'name':'é'}}",
+            id.to_uppercase()
+        )
+    };
+    let of_record = |id: &str| [row("Upsert", id, 1), row("Patch", id, 2), row("Upsert", id, 3), row("Upsert", id, 4)];
+    let mut expected = [of_record("a"), of_record("b")].concat();
+    expected.push(
+        "Upsert line {'at':null,'cur':null,'gone':null,'id':'C','line.id':'c','line.n':5,'n':5,'name':'none'}"
+            .to_owned(),
+    );
+    assert_eq!(rows(&answer), expected);
+    assert_eq!(answer.row_refusals.len(), 2);
+}
+
+#[test]
 fn steps_run_in_list_order() {
     let contract =
         "item: id text key; money decimal(18,2); day date; at timestamp; flag boolean; country text; ref text";

@@ -47,6 +47,24 @@ fn cell(n: i64, data_type: DataType) -> Cell<'static> {
     }
 }
 
+#[test]
+fn a_cell_again_is_the_cell_above() {
+    for above in [Some(Cell::Int64(5)), Some(Cell::Null), None] {
+        let (mut again, mut given) = (AnswerBuilder::new(&shape(1)), AnswerBuilder::new(&shape(1)));
+        for answer in [&mut again, &mut given] {
+            push(answer, 0, Some(&Cell::Int64(3)), Operation::Patch);
+            push(answer, 0, above.as_ref(), Operation::Patch);
+        }
+        let mut row = again.row(0);
+        TYPES.iter().for_each(|_| row.push_again());
+        row.finish(Operation::Patch);
+        push(&mut given, 0, above.as_ref(), Operation::Patch);
+        again.transformed();
+        given.transformed();
+        assert_eq!(again.finish(), given.finish());
+    }
+}
+
 fn refusal() -> Refusal {
     Refusal::of_record("bad", "found nothing, expected something")
 }
