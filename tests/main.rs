@@ -15,3 +15,4 @@ mod support;
 mod tables;
 mod tidy;
 mod torture;
+mod upkeep;

@@ -27,7 +27,7 @@ use object_store::path::Path;
 use url::Url;
 use uuid::Uuid;
 
-pub use self::bronze::{Activation, Bronze, Landed, Landing, Step};
+pub use self::bronze::{Activation, Bronze, Landed, Landing, Step, Summary};
 pub use self::commit::{Commit, CommitError};
 pub use self::log::{DataFile, Entry, Statistics};
 pub use self::maintain::Policy;

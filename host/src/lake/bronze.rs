@@ -1,7 +1,8 @@
 //! Bronze of one source: every record received, byte for byte, and the activations among them.
 //!
 //! Owns Bronze's schema, its commits and reading batches back. A batch is one commit with one file and one
-//! transaction a span; an activation is a commit without files. The log tells what each version is, so it is the
+//! transaction a span; an activation is a commit without files, and so is a summary, which says all that is needed of
+//! the versions before it, so that their entries may be removed. The log tells what each version is, so it is the
 //! order of everything that follows. Several hosts append to one Bronze table: a lost version is tried again at the
 //! next, unless one of the commit's own spans was moved in between.
 
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::log::{DataFile, Entry};
 use super::parquet::{Encoded, Packing, Writer};
-use super::{Commit, CommitError, Lake, LakeError, Table, TableSpec};
+use super::{Commit, CommitError, Lake, LakeError, Policy, Table, TableSpec};
 use crate::entity::utc_microseconds;
 use crate::position::Span;
 use crate::record::{self, Batch};
@@ -26,6 +27,11 @@ const PARTITION: &str = "ingestion_date";
 const KEY: &str = "bronze";
 /// The tag of a file that says which version added it, for when that entry is gone.
 const TAG: &str = "bronze_version";
+
+/// The transaction whose version is that of the newest summary. No source can have the name: it has a capital letter.
+const SUMMARY: &str = "SUMMARY";
+/// Versions from one summary to the next: what a host reads when it starts, at most, and about a day at one batch a minute.
+const SUMMARY_EVERY: i64 = 1000;
 
 /// The columns of a Bronze table: a batch's, then what is known at the commit only.
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -44,6 +50,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 enum Said {
     Batch { spans: Vec<(String, i64, i64)>, records: u64, evidence: Value },
     Activation,
+    Summary { evidence: Value },
 }
 
 /// The Bronze table of one source.
@@ -80,6 +87,17 @@ pub struct Activation {
     pub info: Map<String, Value>,
 }
 
+/// What stands for all versions below it.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The version that it is.
+    pub version: i64,
+    /// What the source says of all batches so far.
+    pub evidence: Value,
+    /// The commit's information.
+    pub info: Map<String, Value>,
+}
+
 /// One Bronze version that means something.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -87,6 +105,8 @@ pub enum Step {
     Batch(Landed),
     /// New digests from here on.
     Activation(Activation),
+    /// What was known at this version.
+    Summary(Summary),
 }
 
 /// Writes the files of batches; usable on other threads while Bronze commits.
@@ -139,7 +159,13 @@ impl Bronze {
 
     /// The last offset committed under each transaction identifier.
     pub fn progress(&self) -> BTreeMap<String, i64> {
-        self.table.transactions().iter().map(|(app_id, version)| (app_id.clone(), *version)).collect()
+        let transactions = self.table.transactions().iter().filter(|(app_id, _)| *app_id != SUMMARY);
+        transactions.map(|(app_id, version)| (app_id.clone(), *version)).collect()
+    }
+
+    /// Whether so much came since the newest summary that another one is due.
+    pub fn is_summary_due(&self) -> bool {
+        self.version() - self.table.transaction(SUMMARY).unwrap_or(-1) > SUMMARY_EVERY
     }
 
     /// What writes the files of batches.
@@ -171,19 +197,40 @@ impl Bronze {
         commit
     }
 
+    /// The commit that summarises all versions below it: `evidence` is what the source says of all batches in them.
+    pub fn stage_summary(&self, evidence: Value, info: Map<String, Value>) -> Commit {
+        let mut commit = self.table.begin("SUMMARISE");
+        commit.info = info;
+        say(&mut commit, &Said::Summary { evidence });
+        commit
+    }
+
+    /// Writes a checkpoint where one is due, and removes old entries below the newest summary and up to `settled`, the
+    /// last batch that every table has. `policy` says the rest.
+    pub async fn maintain(&mut self, settled: i64, policy: Policy) -> Result<(), LakeError> {
+        let summary = self.table.transaction(SUMMARY).unwrap_or(0);
+        self.table.maintain(Policy { keep_above: settled.min(summary - 1), ..policy }).await
+    }
+
     /// Commits what was staged at the next free version and returns that.
     ///
-    /// Loses a version to others as often as need be. [`CommitError::Overtaken`] says that a span of the batch is in
+    /// Loses a version to others as often as need be, but for a summary, whose [`CommitError::Conflict`] says that it is to
+    /// be staged anew. [`CommitError::Overtaken`] says that a span of the batch is in
     /// Bronze already. After [`CommitError::Unknown`] the same commit may be appended again.
     pub async fn append(&mut self, commit: &mut Commit) -> Result<i64, CommitError> {
         let table = self.table.name().to_owned();
+        let is_summary = matches!(said(&commit.info), Some(Said::Summary { .. }));
         loop {
             self.guard(commit)?;
+            let next = self.table.version() + 1;
             for file in &mut commit.adds {
-                file.tags.get_or_insert_default().insert(TAG.to_owned(), Some((self.table.version() + 1).to_string()));
+                file.tags.get_or_insert_default().insert(TAG.to_owned(), Some(next.to_string()));
+            }
+            if is_summary {
+                commit.transactions = vec![(SUMMARY.to_owned(), next)];
             }
             match self.table.commit(commit).await {
-                Err(CommitError::Conflict { version, .. }) => {
+                Err(CommitError::Conflict { version, theirs, .. }) => {
                     let news = self.table.refresh().await.map_err(|source| CommitError::Unknown {
                         table: table.clone(),
                         version,
@@ -191,6 +238,10 @@ impl Bronze {
                     })?;
                     if let Some(ours) = news.iter().find(|entry| entry.commit_id.as_deref() == Some(commit.id())) {
                         return Ok(ours.version);
+                    }
+                    // It would not stand for what came in between.
+                    if is_summary {
+                        return Err(CommitError::Conflict { table, version, theirs });
                     }
                 }
                 done => return done,
@@ -209,7 +260,12 @@ impl Bronze {
         Ok(())
     }
 
-    /// The batches and activations in versions `after + 1 ..= `[`Self::version`], in order. Other versions, such as
+    /// All that is known of the versions so far: the newest summary, and what came since.
+    pub async fn history(&self) -> Result<Vec<Step>, LakeError> {
+        self.steps(self.table.transaction(SUMMARY).map_or(-1, |version| version - 1)).await
+    }
+
+    /// The batches, activations and summaries in versions `after + 1 ..= `[`Self::version`], in order. Other versions, such as
     /// the table's creation, mean nothing and are left out.
     pub async fn steps(&self, after: i64) -> Result<Vec<Step>, LakeError> {
         let entries = self.table.entries(after + 1, self.table.version()).await?;
@@ -291,5 +347,6 @@ fn step(entry: Entry) -> Option<Step> {
             files: entry.adds,
         }),
         Said::Activation => Step::Activation(Activation { version: entry.version, info: entry.info }),
+        Said::Summary { evidence } => Step::Summary(Summary { version: entry.version, evidence, info: entry.info }),
     })
 }

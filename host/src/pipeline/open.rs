@@ -13,7 +13,7 @@ use crate::conform::plan::{EntityPlan, Plan};
 use crate::conform::rows::EntityRows;
 use crate::conform::store::StoreBounds;
 use crate::entity::{DataType, Descriptor};
-use crate::lake::{Activation, Bronze, Packing, Policy, Step, Table, TableSpec, quarantine};
+use crate::lake::{Activation, Bronze, CommitError, Packing, Policy, Step, Table, TableSpec, quarantine};
 use crate::manifest;
 use crate::position::Span;
 use crate::registry::activation::{Activations, Digests, ObjectDigest};
@@ -100,8 +100,17 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<(Vec<Line>
         let bronze = bronze.await.map_err(|source| PipelineError::lake("open Bronze", source))?;
         let mut progress = Progress { transactions: bronze.progress(), evidence: vec![] };
         let mut activations = Activations::default();
-        for step in bronze.steps(-1).await.map_err(|source| PipelineError::lake("read the Bronze log", source))? {
+        for step in bronze.history().await.map_err(|source| PipelineError::lake("read the Bronze log", source))? {
             match step {
+                Step::Summary(summary) => {
+                    progress.evidence = vec![summary.evidence];
+                    activations = Activations::from_info(&summary.info).ok_or_else(|| {
+                        PipelineError::Corrupt(format!(
+                            "the summary at Bronze version {} of source `{}` names no activations",
+                            summary.version, source.name
+                        ))
+                    })?;
+                }
                 Step::Batch(landed) => progress.evidence.push(landed.evidence),
                 Step::Activation(activation) => {
                     if let Some(digests) = Digests::from_info(&activation.info) {
@@ -282,6 +291,27 @@ impl Line {
         }
     }
 
+    /// Writes a checkpoint of Bronze where one is due, and a summary, below which entries of its log may be removed.
+    /// `settled` is the last version that every table has. Whatever the source handed out is in Bronze.
+    pub(super) async fn maintain(&mut self, settled: i64) -> Result<(), PipelineError> {
+        // What others committed and was not looked at yet would be missing in a summary.
+        let summary = self
+            .source
+            .as_ref()
+            .filter(|_| self.bronze.is_summary_due() && self.backlog.is_empty() && self.seen == self.bronze.version());
+        if let Some(source) = summary {
+            let mut commit = self.bronze.stage_summary(source.summary(), self.activations.to_info());
+            match self.bronze.append(&mut commit).await {
+                Ok(version) => self.seen = version,
+                // It is due again after the next batch.
+                Err(CommitError::Conflict { .. }) => self.follow().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let upkeep = self.bronze.maintain(settled, Policy::default()).await;
+        upkeep.map_err(|source| PipelineError::lake("write a checkpoint of Bronze", source))
+    }
+
     /// Bytes of input known, and read.
     pub(super) fn measure(&self) -> Option<(u64, u64)> {
         self.source.as_ref()?.measure()
@@ -332,7 +362,7 @@ impl Silver {
         self.entities.values().try_for_each(|entity| entity.index.persist()).map_err(PipelineError::from)
     }
 
-    /// Checkpoints where they are due.
+    /// Checkpoints where they are due. What a batch's commits said is in its manifest, so their entries may go with time.
     pub(super) async fn maintain(&mut self) -> Result<(), PipelineError> {
         let mut tables = vec![&mut self.quarantine, &mut self.manifests];
         for entity in self.entities.values_mut() {
@@ -340,10 +370,8 @@ impl Silver {
             tables.extend(entity.versions.as_mut().map(|versions| &mut versions.table));
         }
         for table in tables {
-            table
-                .maintain(Policy::default())
-                .await
-                .map_err(|source| PipelineError::lake("write a checkpoint", source))?;
+            let policy = Policy { keep_above: table.version(), ..Policy::default() };
+            table.maintain(policy).await.map_err(|source| PipelineError::lake("write a checkpoint", source))?;
         }
         Ok(())
     }

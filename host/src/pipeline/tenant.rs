@@ -134,12 +134,17 @@ async fn flow(
             }
         };
         let (landed, settled) = join(next, settled).await;
-        if let Some((place, spans)) = settled? {
-            lines[place].acknowledge(&spans);
-            observer.settled(silver.tenant(), tally, lines[place].measure());
+        let settled = settled?;
+        if let Some((place, spans)) = &settled {
+            lines[*place].acknowledge(spans);
+            observer.settled(silver.tenant(), tally, lines[*place].measure());
             fold::due(host, silver).await?;
         }
         let landed = landed?;
+        if let Some((place, _)) = settled {
+            let version = silver.manifests.transaction(&lines[place].name).unwrap_or(-1);
+            lines[place].maintain(version).await?;
+        }
         had[turn] = landed.0;
         match landed.1 {
             Some(landed) => waiting = Some((turn, landed)),
@@ -156,6 +161,7 @@ async fn next(host: &Arc<Host>, line: &mut Line) -> Result<(Had, Option<Pending>
         match step {
             Step::Batch(landed) => return Ok((Had::Records, Some(again(host, line, landed).await?))),
             Step::Activation(activation) => line.adopt(host, &activation).await?,
+            Step::Summary(_) => {}
         }
     }
     let bounds = line.bounds;

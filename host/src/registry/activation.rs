@@ -1,8 +1,8 @@
 //! Which plugin and which configuration were in force at which Bronze version.
 //!
 //! An activation is a Bronze commit without files: Bronze versions above it are transformed under its digests,
-//! in every table, on every host, however late. The list is read from the Bronze log; a copy of it outlives the
-//! log's retention. The objects behind the digests lie in the lake under their SHA-256, written before the
+//! in every table, on every host, however late. The list is read from the Bronze log; a copy of it in each summary
+//! outlives the log's retention. The objects behind the digests lie in the lake under their SHA-256, written before the
 //! activation that names them.
 
 use std::fmt;
@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The key in a Bronze commit's information under which an activation lies.
 pub const KEY: &str = "silversmith.activation";
+/// The key in a summary's information under which all activations before it lie.
+const ALL: &str = "silversmith.activations";
 
 /// A SHA-256 that names an object in the registry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +109,16 @@ impl Activations {
         self.0.last().map(|(_, digests)| *digests)
     }
 
+    /// The information of a summary.
+    pub fn to_info(&self) -> Map<String, Value> {
+        Map::from_iter([(ALL.to_owned(), serde_json::to_value(self).expect("numbers and texts always serialise"))])
+    }
+
+    /// The activations in a summary's information.
+    pub fn from_info(info: &Map<String, Value>) -> Option<Self> {
+        Self::deserialize(info.get(ALL)?).ok()
+    }
+
     /// The Bronze version of the newest activation.
     pub fn newest(&self) -> Option<i64> {
         self.0.last().map(|(version, _)| *version)
@@ -129,6 +141,7 @@ mod tests {
         let at: Vec<_> = [0, 1, 4, 5].into_iter().map(|version| activations.at(version)).collect();
         assert_eq!(at, [None, Some(digests("a")), Some(digests("a")), Some(digests("b"))]);
         assert_eq!((activations.current(), activations.newest()), (Some(digests("b")), Some(4)));
+        assert_eq!(Activations::from_info(&activations.to_info()), Some(activations));
     }
 
     #[test]

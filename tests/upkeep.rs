@@ -1,0 +1,54 @@
+//! What a log holds may go once a checkpoint, a manifest and, in Bronze, a summary stand for it.
+
+use std::fs;
+use std::path::Path;
+
+use xtask::generate::{self, Plan, Plot};
+
+use crate::support::{Workshop, files};
+use crate::tables::{assert_same, contents};
+
+/// Removes the log entries of a table below its newest checkpoint at or below `highest`, as upkeep does after 30 days;
+/// how many.
+fn clean(log: &Path, highest: u64) -> usize {
+    let version = |path: &Path| path.file_name()?.to_str()?.split('.').next()?.parse::<u64>().ok();
+    let all = files(log);
+    let ends_with = |path: &Path, end: &str| path.to_str().is_some_and(|path| path.ends_with(end));
+    let checkpoints = all.iter().filter(|path| ends_with(path, ".checkpoint.parquet")).filter_map(|path| version(path));
+    let base = checkpoints.filter(|version| *version <= highest).max().expect("a checkpoint was due");
+    let old = all.iter().filter(|path| ends_with(path, ".json") && version(path).is_some_and(|version| version < base));
+    old.map(|path| fs::remove_file(path).expect("the lake is ours")).count()
+}
+
+#[test]
+fn a_log_cleaned_up_below_its_summary_loses_nothing() {
+    let workshop = Workshop::new(&["acme"]);
+    let plan = Plan { records: 2_060, seed: 11, plot: Plot::Lively, answer: false };
+    generate::write("acme", plan, &workshop.path("input")).expect("the workshop is ours");
+    let run = |settings: &str| workshop.run(&format!("--tenant acme --input acme/orders=input/acme {settings}"));
+    run("");
+    let whole = contents(&workshop.lake(), "acme");
+    workshop.drain();
+
+    let (second, away) = (workshop.path("input/acme/orders-0001.ndjson"), workshop.path("later.ndjson"));
+    fs::rename(&second, &away).expect("acme has two files");
+    run("--batch-records 1");
+    let acme = workshop.lake().join("acme");
+    let bronze = acme.join("bronze/orders/_delta_log");
+    let summary = files(&bronze).into_iter().find(|path| {
+        path.extension().is_some_and(|extension| extension == "json")
+            && fs::read_to_string(path).is_ok_and(|entry| entry.contains("\"SUMMARISE\""))
+    });
+    let summary = summary.expect("one is due after a thousand versions");
+    let version =
+        summary.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).expect("an entry is named by its version");
+    assert!(clean(&bronze, version) > 900, "{}", summary.display());
+    for table in ["silver/order", "silver/order_line", "silver/customer_changes", "quarantine", "manifests"] {
+        assert!(clean(&acme.join(table).join("_delta_log"), u64::MAX) > 900, "{table}");
+    }
+
+    fs::rename(&away, &second).expect("the workshop is ours");
+    assert_eq!(run("--batch-records 300")[0]["records"], 1_030);
+    assert_same(&contents(&workshop.lake(), "acme"), &whole, "logs cleaned up between two runs");
+    assert_eq!(run("")[0]["records"], 0);
+}
