@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use silversmith::entity::{Answer, DataType, Operation, Verdict};
+use silversmith::entity::{Answer, Column, DataType, Rows, Verdict};
 use silversmith::record::{Batch, BatchBuilder, Received};
 use silversmith::sandbox::{
     COMPILE_COMMAND, Configuration, ContractColumn, Engine, EngineSettings, EntityContract, Limits, Plugin,
@@ -73,7 +73,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         let answers = first.answers;
         match &expected {
             None => expected = Some(answers),
-            Some(expected) if all_rows(expected) == all_rows(&answers) => (),
+            Some(expected) if same_rows(expected, &answers) => (),
             Some(_) => return Err(format!("found other rows from `{name}` than from the first plugin").into()),
         }
     }
@@ -103,15 +103,18 @@ fn round(plugin: &Plugin, batch: &Batch) -> Result<Round, Box<dyn Error>> {
     }
 }
 
-/// Everything in the rows, as text: output, record, operations and columns of each call.
-fn all_rows(answers: &[Answer]) -> Vec<String> {
-    let rows = answers.iter().flat_map(|answer| &answer.rows);
-    rows.map(|rows| {
-        let operations: Vec<Operation> = (0..rows.record.len()).map(|row| rows.operations.get(row)).collect();
-        let columns: Vec<_> = rows.columns.iter().map(|column| (column.values.to_data(), &column.presence)).collect();
-        format!("{} {:?} {operations:?} {columns:?}", rows.output, rows.record)
-    })
-    .collect()
+/// Whether the answers to each call have the same rows, value by value.
+fn same_rows(left: &[Answer], right: &[Answer]) -> bool {
+    let same_column =
+        |(left, right): (&Column, &Column)| *left.values == *right.values && left.presence == right.presence;
+    let same = |(left, right): (&Rows, &Rows)| {
+        (left.output, &left.record, &left.operations) == (right.output, &right.record, &right.operations)
+            && left.columns.len() == right.columns.len()
+            && left.columns.iter().zip(&right.columns).all(same_column)
+    };
+    left.iter()
+        .zip(right)
+        .all(|(left, right)| left.rows.len() == right.rows.len() && left.rows.iter().zip(&right.rows).all(same))
 }
 
 fn batch(text: &[u8]) -> Batch {
