@@ -64,7 +64,8 @@ fn components(plugins: &[Plugin], folder: PathBuf) -> Result<PathBuf, Failure> {
     }
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     let home = home.map_err(Failure::io("failed to find cargo's folder: set CARGO_HOME"))?;
-    // Vectors halve the time of the scan; inlining more, or doing without bulk memory, changed nothing. Names and lines help nobody who cannot attach a debugger to a sandbox.
+    // Vectors halve the time of the scan; inlining more, or doing without bulk memory, changed nothing. Names and lines
+    // help nobody who cannot attach a debugger to a sandbox.
     let flags = format!(
         "-C target-feature=+simd128 -C strip=symbols --remap-path-prefix={home}=/cargo --remap-path-prefix={}=/silversmith",
         root().display()
