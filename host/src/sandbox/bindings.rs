@@ -11,6 +11,7 @@ mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "extractor",
+        exports: { default: async },
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 }

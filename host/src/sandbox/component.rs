@@ -61,8 +61,8 @@ impl Component {
         let mut report = CallReport::default();
         let described = self.call(limits, limits.descriptor_bytes, None, &mut report, |instance| {
             let patience = self.patience();
-            instance.run(limits.describe_fuel, patience, Blame::Plugin, |extractor, store| {
-                configuration.with(|configuration| extractor.call_describe(store, configuration))
+            instance.run(limits.describe_fuel, patience, Blame::Plugin, |extractor, store, deadline| {
+                configuration.with(|configuration| deadline.run(extractor.call_describe(store, configuration)))
             })
         })?;
         let descriptor = match described? {
@@ -125,7 +125,9 @@ impl Component {
             if let Some(prepared) = prepared {
                 let left = limits.startup_fuel.saturating_sub(instance.spent());
                 instance
-                    .run(left, patience, Blame::Plugin, |extractor, store| extractor.call_configure(store, prepared))?
+                    .run(left, patience, Blame::Plugin, |extractor, store, deadline| {
+                        deadline.run(extractor.call_configure(store, prepared))
+                    })?
                     .map_err(|message| {
                         Stop::Guest(Failure { code: "plugin_error", message: clean(&message), blame: Blame::Plugin })
                     })?;

@@ -1,10 +1,10 @@
 //! The engine: how every plugin is compiled and run, one a process.
 //!
-//! Owns wasmtime's settings, the pool of instances, the cache of compiled code and the clock that guards the
-//! threads. It loads components; what they may use is in [`Limits`], and calling them is `plugin`'s work.
+//! Owns wasmtime's settings, the pool of instances and the cache of compiled code. It loads components; what they may
+//! use is in [`Limits`], and calling them is `plugin`'s work.
 //!
 //! Time is bounded by fuel, which is counted exactly and so decides verdicts. The clock only protects the
-//! thread, should fuel ever fail to: a call that it stops is repeated, and then reported as a fault of the host.
+//! thread, should fuel last too long: a call that it stops is repeated, and then reported as a fault of the host.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
@@ -30,10 +30,10 @@ use super::{PluginLoadError, compile};
 
 /// The argument under which the host's own program compiles: see [`EngineSettings::compiler`].
 pub const COMPILE_COMMAND: &str = "compile-component";
-/// One tick of the clock that guards the threads.
-const TICK: Duration = Duration::from_millis(100);
 /// Bytes of a memory that stay mapped between calls and are zeroed by hand: page faults cost more.
 const MEMORY_BYTES_RESIDENT: usize = 4 << 20;
+/// Bytes of a call's stack that are left to the host, for what it does on behalf of a guest.
+const HOST_STACK_BYTES: usize = 1 << 20;
 /// Bytes of an instance's own tables and globals: room for 20,000 functions.
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 
@@ -54,10 +54,9 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Ticks until a call with `fuel` is stopped. One more, because the current tick may be nearly over.
-    pub(super) fn ticks(self, fuel: u64) -> u64 {
-        let base = (self.base.as_millis() / TICK.as_millis()) as u64;
-        base.saturating_add((fuel / self.fuel_per_second.max(1)).saturating_mul(1000 / TICK.as_millis() as u64)) + 1
+    /// How long a call with `fuel` may take.
+    pub(super) fn of(self, fuel: u64) -> Duration {
+        self.base.saturating_add(Duration::from_secs(fuel / self.fuel_per_second.max(1)))
     }
 }
 
@@ -97,9 +96,6 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
-    /// The thread that keeps the clock could not be started.
-    #[error("failed to start the clock of the WebAssembly engine")]
-    Clock(#[source] io::Error),
 }
 
 /// Compiles and runs plugins. One a process; clones share it.
@@ -116,7 +112,7 @@ pub(super) struct Shared {
 }
 
 impl Engine {
-    /// Starts the engine and its clock.
+    /// Starts the engine.
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let instances = settings.instances.max(1);
         let failed = |error: wasmtime::Error| EngineError::Engine { instances, message: format!("{error:#}") };
@@ -128,17 +124,6 @@ impl Engine {
         let mut compatibility = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut compatibility);
         let cache = Cache::open(&settings.cache, compatibility.finish())?;
-        let clock = engine.weak();
-        std::thread::Builder::new()
-            .name("wasm-clock".to_owned())
-            .spawn(move || {
-                while let Some(engine) = clock.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    std::thread::sleep(TICK);
-                }
-            })
-            .map_err(EngineError::Clock)?;
         Ok(Self(Arc::new(Shared {
             engine,
             linker,
@@ -245,8 +230,8 @@ pub(super) fn config() -> Config {
     config
         .consume_fuel(true)
         .operator_cost(cost)
-        .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
+        .async_stack_size(STACK_BYTES_MAX + HOST_STACK_BYTES)
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
@@ -269,7 +254,8 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_MAX))
         .total_memories(instances.saturating_mul(MEMORIES_MAX))
         .total_tables(instances.saturating_mul(TABLES_MAX))
-        .total_stacks(1)
+        .total_stacks(instances)
+        .async_stack_keep_resident(64 << 10)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_memories_per_component(MEMORIES_MAX)
         .max_tables_per_component(TABLES_MAX)

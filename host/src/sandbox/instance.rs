@@ -3,6 +3,15 @@
 //! A store serves one call. It is dropped after it, trap or not, so nothing that a guest did can reach another
 //! call. Everything that can go wrong inside is sorted here into what the guest did ([`Failure`]), what the
 //! clock did and what the host did; only the first becomes a verdict.
+//!
+//! A guest hands control back after so much fuel, and then the clock is looked at. Wasmtime's own interruption, by
+//! epochs, does the same with a second test beside that of the fuel in every loop and function, for an eighth of a
+//! mapping's time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap};
@@ -29,6 +38,36 @@ pub(super) enum Stop {
     Deadline,
     /// The host failed.
     Host(wasmtime::Error),
+}
+
+/// Fuel after which a guest hands control back: some 10 ms, and some 100 ns for doing so.
+const FUEL_TURN: u64 = 10_000_000;
+
+/// The end of a call's time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(Option<Instant>);
+
+/// A call took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("the call did not end in time")]
+struct Elapsed;
+
+impl Deadline {
+    fn of(patience: Patience, fuel: u64) -> Self {
+        Self(Instant::now().checked_add(patience.of(fuel)))
+    }
+
+    /// Runs what a guest does on this thread, to its end or until time is up.
+    pub(super) fn run<T>(self, guest: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+        let (mut guest, mut context) = (pin!(guest), Context::from_waker(Waker::noop()));
+        loop {
+            match guest.as_mut().poll(&mut context) {
+                Poll::Ready(done) => return done,
+                Poll::Pending if self.0.is_some_and(|end| end <= Instant::now()) => return Err(Elapsed.into()),
+                Poll::Pending => {}
+            }
+        }
+    }
 }
 
 /// An instance that has not been called yet.
@@ -70,8 +109,8 @@ impl Instance {
         store.set_max_component_handles(HANDLES_MAX);
         store.set_hostcall_fuel(usize::try_from(output_bytes).unwrap_or(usize::MAX));
         store.set_fuel(fuel).map_err(Stop::Host)?;
-        store.set_epoch_deadline(patience.ticks(fuel));
-        match pre.instantiate(&mut store) {
+        store.fuel_async_yield_interval(Some(FUEL_TURN)).map_err(Stop::Host)?;
+        match Deadline::of(patience, fuel).run(pre.instantiate_async(&mut store)) {
             Ok(extractor) => {
                 let left = store.get_fuel().map_err(Stop::Host)?;
                 Ok(Self { store, extractor, spent: fuel - left })
@@ -80,17 +119,16 @@ impl Instance {
         }
     }
 
-    /// Runs `call` with `fuel`. A failure is blamed on `blame`.
+    /// Runs `call` with `fuel`, until the deadline that it is given. A failure is blamed on `blame`.
     pub(super) fn run<T>(
         &mut self,
         fuel: u64,
         patience: Patience,
         blame: Blame,
-        call: impl FnOnce(&Extractor, &mut Store<State>) -> wasmtime::Result<T>,
+        call: impl FnOnce(&Extractor, &mut Store<State>, Deadline) -> wasmtime::Result<T>,
     ) -> Result<T, Stop> {
         self.store.set_fuel(fuel).map_err(Stop::Host)?;
-        self.store.set_epoch_deadline(patience.ticks(fuel));
-        let result = call(&self.extractor, &mut self.store);
+        let result = call(&self.extractor, &mut self.store, Deadline::of(patience, fuel));
         self.spent += fuel - self.store.get_fuel().map_err(Stop::Host)?;
         let output_bytes = self.store.hostcall_fuel() as u64;
         result.map_err(|error| sort(error, &Allowed { fuel, output_bytes }, blame))
@@ -117,12 +155,14 @@ struct Allowed {
 /// Sorts what ended a call.
 fn sort(error: wasmtime::Error, allowed: &Allowed, blame: Blame) -> Stop {
     let guest = |code, message| Stop::Guest(Failure { code, message, blame });
+    if error.is::<Elapsed>() {
+        return Stop::Deadline;
+    }
     if let Some(over) = error.downcast_ref::<OverLimit>() {
         return guest("memory", over.to_string());
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return guest("fuel", format!("used more than {} fuel", allowed.fuel)),
-        Some(Trap::Interrupt) => return Stop::Deadline,
         Some(trap) => return guest("trap", trap.to_string()),
         None => {}
     }

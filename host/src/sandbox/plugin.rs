@@ -118,8 +118,8 @@ impl Plugin {
         let patience = self.component.patience();
         let prepared = Some(&self.descriptor.prepared[..]);
         let answered = self.component.call(&self.limits, budget.output_bytes, prepared, report, |instance| {
-            instance.run(budget.fuel, patience, Blame::Records, |extractor, store| {
-                input.with(|batch| extractor.call_transform(store, batch))
+            instance.run(budget.fuel, patience, Blame::Records, |extractor, store, deadline| {
+                input.with(|batch| deadline.run(extractor.call_transform(store, batch)))
             })
         })?;
         Ok(answered.and_then(|answer| match answer {
