@@ -1,12 +1,13 @@
-//! What a log holds may go once a checkpoint, a manifest and, in Bronze, a summary stand for it.
+//! What operators find: logs that are cleaned up where something newer stands for them, and manifests of failures.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use xtask::generate::{self, Plan, Plot};
 
-use crate::support::{Workshop, files};
-use crate::tables::{assert_same, contents};
+use crate::support::{Workshop, call, files};
+use crate::tables::{assert_same, contents, rows, text};
 
 /// Removes the log entries of a table below its newest checkpoint at or below `highest`, as upkeep does after 30 days;
 /// how many.
@@ -51,4 +52,38 @@ fn a_log_cleaned_up_below_its_summary_loses_nothing() {
     assert_eq!(run("--batch-records 300")[0]["records"], 1_030);
     assert_same(&contents(&workshop.lake(), "acme"), &whole, "logs cleaned up between two runs");
     assert_eq!(run("")[0]["records"], 0);
+}
+
+#[test]
+fn a_batch_that_a_tenant_stopped_at_is_failed_until_it_is_complete() {
+    let workshop = Workshop::new(&["acme"]);
+    let plan = Plan { records: 60, seed: 5, plot: Plot::Lively, answer: false };
+    generate::write("acme", plan, &workshop.path("input")).expect("the workshop is ours");
+    let input = "--tenant acme --input acme/orders=input/acme";
+    workshop.run(input);
+    let whole = contents(&workshop.lake(), "acme");
+    let statuses = || {
+        let rows = rows(&workshop.lake(), "acme/manifests");
+        let silver = rows.iter().filter(|row| text(row, "layer") == "SILVER");
+        silver.map(|row| text(row, "status").to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(statuses(), BTreeSet::from(["COMPLETE".to_owned()]));
+
+    // A crash just before the manifest; then the mapping changes, and what was in force at the batch is lost.
+    let acme = workshop.lake().join("acme");
+    let newest = files(&acme.join("manifests/_delta_log")).pop().expect("a table has a log");
+    fs::remove_file(newest).expect("the lake is ours");
+    let (registry, away) = (acme.join("registry"), workshop.path("away"));
+    fs::rename(&registry, &away).expect("the lake is ours");
+    workshop.edit("tenants/acme/mappings/orders-2.1.yaml", |text| format!("# later\n{text}"));
+    let stopped = call(&mut workshop.silversmith(&format!("run tenants --lake lake {input}")));
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    assert_eq!(statuses(), BTreeSet::from(["FAILED".to_owned()]));
+    let manifests = rows(&workshop.lake(), "acme/manifests");
+    assert!(text(&manifests[0], "accounts").contains("read an object of the registry"), "{manifests:?}");
+
+    fs::rename(&away, &registry).expect("the workshop is ours");
+    workshop.run(input);
+    assert_eq!(statuses(), ["COMPLETE", "FAILED"].map(str::to_owned).into());
+    assert_same(&contents(&workshop.lake(), "acme"), &whole, "stopped at a batch and gone on");
 }

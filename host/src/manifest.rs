@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use crate::entity::utc_microseconds;
 
-/// How far a batch has come.
+/// How far a batch has come. A manifest is written when the batch is in every table, or when the tenant stops at it: what
+/// is between is told by the tables' own transactions, and a row for it would be old when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// In Bronze.
@@ -27,7 +28,7 @@ pub enum Status {
     Complete,
     /// Waiting for an operator's resume.
     Paused,
-    /// Not finished; the tenant is halted with a reason.
+    /// Not in every table: the tenant stopped at it, and `accounts` says why. A later row of the same id tells how it went on.
     Failed,
 }
 

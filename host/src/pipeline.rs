@@ -8,6 +8,8 @@
 //!
 //! A tenant that fails stops alone: its error is part of the report, and the others never learn of it.
 
+mod accounts;
+mod failed;
 mod fold;
 mod index;
 mod keys;

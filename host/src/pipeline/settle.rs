@@ -12,17 +12,13 @@ use serde_json::json;
 use super::index::Dimensions;
 use super::land::Pending;
 use super::open::{Entity, Silver};
-use super::{Host, PipelineError, Tally, now};
-use crate::conform::outcome::{Code, Conformed, RecordOutcome, RowOutcome};
-use crate::conform::rows::EntityRows;
+use super::{Host, PipelineError, Tally, accounts, now};
+use crate::conform::outcome::Conformed;
 use crate::conform::written::Lineage;
-use crate::digest::{DigestKey, Sum};
-use crate::entity::Verdict;
-use crate::lake::quarantine::{self, Circumstances, Refused, Scope, Stage};
+use crate::lake::quarantine::{self, Circumstances};
 use crate::lake::{Commit, CommitError, Table};
 use crate::manifest::account::{self, BatchRef, EntityAccount, RecordAccount};
 use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
-use crate::record::Batch;
 
 /// Takes `pending` to every table that does not have it yet, and adds what became of it to `tally`.
 pub(super) async fn settle(
@@ -56,7 +52,7 @@ pub(super) async fn settle(
     let records = work.quarantine(&mut silver.quarantine, &entities).await?;
     work.manifest(silver, &entities, &records).await?;
     silver.maintain().await?;
-    add(tally, &pending.batch, &entities, &records);
+    accounts::add(tally, &pending.batch, &entities, &records);
     Ok(())
 }
 
@@ -100,7 +96,8 @@ impl Work<'_> {
             let decided = self.host.machine.workers.run(move || {
                 let rows = &conformed.entities[place];
                 let (outcomes, delta) = index.decide(&plan, rows, &older)?;
-                let mut account = accounts(&key, batch, &plan.contract.entity, &pending.batch, rows, &outcomes);
+                let mut account =
+                    accounts::of_rows(&key, batch, &plan.contract.entity, &pending.batch, rows, &outcomes);
                 account.dangling = dimensions.dangling(&plan, rows, &outcomes)?;
                 let lineage = Lineage {
                     batch: &pending.batch,
@@ -169,8 +166,8 @@ impl Work<'_> {
             entities.iter().map(|account| (account.entity.clone(), account.conflicts.clone())).collect();
         let (key, writer) = (self.host.digest_key.clone(), table.writer());
         let made = self.host.machine.workers.run(move || {
-            let account = records(&key, batch, &pending.batch, &conformed);
-            let refused = refused(&pending, &conformed, &conflicts);
+            let account = accounts::of_records(&key, batch, &pending.batch, &conformed);
+            let refused = accounts::refused(&pending, &conformed, &conflicts);
             let of = Circumstances {
                 bronze_version: pending.bronze_version,
                 plugin_digest: pending.active.digests.plugin.to_string(),
@@ -236,7 +233,7 @@ impl Work<'_> {
             manifest_id: manifest_id.clone(),
             start_time: self.pending.ingestion_time,
             end_time: now(),
-            quality_checks: quality(entities, records),
+            quality_checks: accounts::quality(entities, records),
             layer: Layer::Silver,
             lineage: vec![bronze.manifest_id.clone()],
             delta_versions: versions,
@@ -275,148 +272,4 @@ impl Work<'_> {
 /// `silver/order` of `acme/silver/order`.
 fn short_name(table: &Table) -> String {
     table.name().split_once('/').map_or(table.name(), |(_, name)| name).to_owned()
-}
-
-/// What the decision made of each row, as digests over (position, row index, entity, key, row hash).
-fn accounts(
-    key: &DigestKey,
-    batch: BatchRef,
-    entity: &str,
-    records: &Batch,
-    rows: &EntityRows,
-    outcomes: &[RowOutcome],
-) -> EntityAccount {
-    let mut account = EntityAccount {
-        batch,
-        entity: entity.to_owned(),
-        emitted: Sum::default(),
-        kept: Sum::default(),
-        duplicate: Sum::default(),
-        refused: Sum::default(),
-        conflicts: vec![],
-        dangling: BTreeMap::new(),
-    };
-    for (row, outcome) in outcomes.iter().enumerate() {
-        let position = records.position_text(rows.record[row] as usize);
-        let number = rows.row[row].to_le_bytes();
-        let element =
-            key.element(&[position.as_bytes(), &number, entity.as_bytes(), &rows.keys[row], &rows.hashes[row]]);
-        account.emitted += element;
-        match outcome {
-            RowOutcome::Kept { .. } => account.kept += element,
-            RowOutcome::Duplicate => account.duplicate += element,
-            RowOutcome::Refused(_) => {
-                account.refused += element;
-                account.conflicts.push((rows.record[row], rows.row[row]));
-            }
-        }
-    }
-    account
-}
-
-/// What became of each record, as digests over (position, checksum), and the reasons.
-fn records(key: &DigestKey, batch: BatchRef, records: &Batch, conformed: &Conformed) -> RecordAccount {
-    let mut account = RecordAccount {
-        batch,
-        transformed: Sum::default(),
-        filtered: Sum::default(),
-        quarantined: Sum::default(),
-        filtered_reasons: BTreeMap::new(),
-        quarantined_codes: BTreeMap::new(),
-        refused_rows: BTreeMap::new(),
-    };
-    for (record, outcome) in conformed.records.iter().enumerate() {
-        let element = key.element(&[records.position_text(record).as_bytes(), &records.checksum(record)]);
-        match outcome {
-            RecordOutcome::Transformed => account.transformed += element,
-            RecordOutcome::Filtered(reason) => {
-                account.filtered += element;
-                count(&mut account.filtered_reasons, reason);
-            }
-            RecordOutcome::Quarantined(refusal) => {
-                account.quarantined += element;
-                count(&mut account.quarantined_codes, &refusal.code);
-            }
-        }
-    }
-    for row in &conformed.refused {
-        count(&mut account.refused_rows, &row.refusal.code);
-    }
-    account
-}
-
-fn count(counts: &mut BTreeMap<String, u64>, reason: &str) {
-    match counts.get_mut(reason) {
-        Some(count) => *count += 1,
-        None => {
-            counts.insert(reason.to_owned(), 1);
-        }
-    }
-}
-
-/// All that was refused of a batch, by record.
-fn refused(pending: &Pending, conformed: &Conformed, conflicts: &[(String, Vec<(u32, u32)>)]) -> Vec<Refused> {
-    let verdicts = pending.answers.iter().flat_map(|answer| &answer.verdicts);
-    let mut all: Vec<Refused> = Vec::new();
-    for ((record, outcome), verdict) in conformed.records.iter().enumerate().zip(verdicts) {
-        if let RecordOutcome::Quarantined(refusal) = outcome {
-            let stage = if matches!(verdict, Verdict::Refused(_)) { Stage::Plugin } else { Stage::Contract };
-            all.push(Refused { record: record as u32, scope: Scope::Record, stage, refusal: refusal.clone() });
-        }
-    }
-    for row in &conformed.refused {
-        let stage = if row.refusal.step.is_some() { Stage::Plugin } else { Stage::Contract };
-        all.push(Refused { record: row.record, scope: Scope::Row(Some(row.row)), stage, refusal: row.refusal.clone() });
-    }
-    for (entity, rows) in conflicts {
-        let message =
-            "a fact with this key is in Silver and says something else; what changes is declared `history: scd2`";
-        let refusal = Code::Conflict.refusal(entity, message);
-        all.extend(rows.iter().map(|(record, row)| Refused {
-            record: *record,
-            scope: Scope::Row(Some(*row)),
-            stage: Stage::Dedup,
-            refusal: refusal.clone(),
-        }));
-    }
-    all.sort_by_key(|refused| refused.record);
-    all
-}
-
-fn quality(entities: &[EntityAccount], records: &RecordAccount) -> QualityChecks {
-    let missing = |codes: &BTreeMap<String, u64>| {
-        [Code::Required, Code::NoSequence].iter().any(|code| codes.contains_key(code.as_str()))
-    };
-    let mut dangling = BTreeMap::new();
-    for account in entities {
-        let links = account.dangling.iter().map(|(link, count)| (format!("{}.{link}", account.entity), *count));
-        dangling.extend(links.filter(|(_, count)| *count > 0));
-    }
-    QualityChecks {
-        schema_valid: records.quarantined.count == 0 && records.refused_rows.is_empty(),
-        null_check_pass: !missing(&records.quarantined_codes) && !missing(&records.refused_rows),
-        duplicate_count: entities.iter().map(|account| account.duplicate.count).sum(),
-        quarantined: records.quarantined_codes.clone(),
-        refused_rows: records.refused_rows.clone(),
-        dangling_references: dangling,
-    }
-}
-
-fn add(tally: &mut Tally, batch: &Batch, entities: &[EntityAccount], records: &RecordAccount) {
-    tally.batches += 1;
-    tally.records += batch.len() as u64;
-    tally.transformed += records.transformed.count;
-    for (reason, count) in &records.filtered_reasons {
-        *tally.filtered.entry(reason.clone()).or_default() += count;
-    }
-    for (code, count) in &records.quarantined_codes {
-        *tally.quarantined.entry(code.clone()).or_default() += count;
-    }
-    for account in entities {
-        let rows = tally.entities.entry(account.entity.clone()).or_default();
-        rows.emitted += account.emitted.count;
-        rows.kept += account.kept.count;
-        rows.duplicate += account.duplicate.count;
-        rows.refused += account.refused.count;
-    }
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::land::{self, Pending};
 use super::open::{Line, Silver};
-use super::{Host, Observer, PipelineError, Tally, fold, settle};
+use super::{Host, Observer, PipelineError, Tally, failed, fold, settle};
 use crate::lake::{CommitError, Landed, Step};
 use crate::registry::tenant::Tenant;
 use crate::source::Next;
@@ -31,17 +31,31 @@ async fn drive(
     tally: &mut Tally,
 ) -> Result<(), PipelineError> {
     let (mut lines, mut silver) = super::open::open(host, tenant).await?;
-    for line in &mut lines {
-        catch_up(host, line, &mut silver, tally).await?;
+    let ended = work(host, &mut lines, &mut silver, observer, tally).await;
+    if let Err(error) = &ended {
+        failed::record(&mut lines, &mut silver, error).await;
+    }
+    // Whatever ended the work, what is in the changes belongs in the dimensions.
+    let folded = fold::all(host, &mut silver).await;
+    ended.and(folded)?;
+    silver.persist()
+}
+
+/// Catches up, activates, and takes what comes.
+async fn work(
+    host: &Arc<Host>,
+    lines: &mut [Line],
+    silver: &mut Silver,
+    observer: &Arc<dyn Observer>,
+    tally: &mut Tally,
+) -> Result<(), PipelineError> {
+    for line in &mut *lines {
+        catch_up(host, line, silver, tally).await?;
         line.activate(host).await?;
         // Opened even if no record comes: a host that died may have left changes that no dimension has.
         silver.prepare(host, &line.current()).await?;
     }
-    let ended = flow(host, &mut lines, &mut silver, observer, tally).await;
-    // Whatever ended the flow, what is in the changes belongs in the dimensions.
-    let folded = fold::all(host, &mut silver).await;
-    ended.and(folded)?;
-    silver.persist()
+    flow(host, lines, silver, observer, tally).await
 }
 
 /// Settles the Bronze versions of `line` that its manifest has not reached, each under the digests in force there.
