@@ -23,7 +23,7 @@ use crate::support::{Workshop, call, files, random, trials};
 use crate::tables::{Row, assert_same, contents, rows, text, wait};
 
 /// How long anything that must happen may take, on a machine that does much else.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 const PARTITIONS: u16 = 3;
 
 /// The broker of this run of tests, started by whoever needs it first. It ends with the process.
@@ -60,7 +60,7 @@ fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let since = Instant::now();
     while !happened() {
         assert!(since.elapsed() < SOON, "{what}: not within {SOON:?}");
-        sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(50));
     }
 }
 
@@ -73,10 +73,20 @@ struct Acme {
 impl Acme {
     /// `name` is the test's.
     fn new(name: &str) -> Self {
+        Self::with(name, PARTITIONS, &[])
+    }
+
+    /// With so many partitions, and settings of the topic.
+    fn with(name: &str, partitions: u16, settings: &[&str]) -> Self {
+        Self::on(cluster(), name, partitions, settings)
+    }
+
+    /// With brokers of its own.
+    fn on(cluster: &Cluster, name: &str, partitions: u16, settings: &[&str]) -> Self {
         let topic = format!("acme.{name}");
-        done(cluster().create_topic(&topic, PARTITIONS, &[]));
+        done(cluster.create_topic(&topic, partitions, settings));
         let workshop = Workshop::new(&["acme"]);
-        let kafka = format!("kafka: {{ brokers: \"{}\", topics: {topic}, group: {name} }}", cluster().bootstrap());
+        let kafka = format!("kafka: {{ brokers: \"{}\", topics: {topic}, group: {name} }}", cluster.bootstrap());
         workshop.edit("tenants/acme/tenant.yaml", |text| text.replace("files: samples/*.ndjson", &kafka));
         Self { workshop, topic }
     }
@@ -96,15 +106,19 @@ impl Acme {
 
     /// Has `kcat` produce each of `orders` as a message, with a key and two headers.
     fn produce(&self, orders: &[String]) {
+        self.produce_to(cluster(), orders);
+    }
+
+    fn produce_to(&self, cluster: &Cluster, orders: &[String]) {
         let lines: String = orders.iter().enumerate().map(|(i, order)| format!("k{}\t{order}\n", i % 17)).collect();
-        let mut kcat = cluster().kcat();
+        let mut kcat = cluster.kcat();
         kcat.args(["-P", "-t", &self.topic, "-K", "\t", "-H", "origin=kcat", "-H", "empty="]);
         piped(&mut kcat, lines.as_bytes());
     }
 
     /// Every message of the topic as `kcat` reads it: partition, offset, key, payload.
-    fn served(&self) -> Vec<[String; 4]> {
-        let mut kcat = cluster().kcat();
+    fn served(&self, cluster: &Cluster) -> Vec<[String; 4]> {
+        let mut kcat = cluster.kcat();
         kcat.args(["-C", "-t", &self.topic, "-e", "-q", "-o", "beginning", "-f", "%p\t%o\t%k\t%s\n"]);
         let read = String::from_utf8(piped(&mut kcat, b"")).expect("orders are UTF-8");
         let cells = |line: &str| {
@@ -138,6 +152,10 @@ impl Acme {
 
     /// Holds Bronze against the broker, and Silver against the same records through files.
     fn assert_whole(&self, what: &str) {
+        self.assert_whole_on(cluster(), what);
+    }
+
+    fn assert_whole_on(&self, cluster: &Cluster, what: &str) {
         let mut found: Vec<[String; 4]> = rows(&self.workshop.lake(), "acme/bronze/orders")
             .iter()
             .map(|row| {
@@ -150,11 +168,16 @@ impl Acme {
             })
             .collect();
         found.sort();
-        let served = self.served();
+        let served = self.served(cluster);
         let other = found.iter().zip(&served).find(|(found, served)| found != served);
         assert_eq!(other, None, "{what}: Bronze differs from the topic");
         assert_eq!(found.len(), served.len(), "{what}: records in Bronze");
 
+        self.assert_silver(what);
+    }
+
+    /// Holds Silver against the same records through files, in the order of Bronze.
+    fn assert_silver(&self, what: &str) {
         let reference = Workshop::new(&["acme"]);
         let mut lines = vec![];
         for batch in in_order(&self.workshop.lake()) {
@@ -308,6 +331,12 @@ fn progress(lake: &Path) -> BTreeMap<String, i64> {
     bronze.progress().into_iter().map(|(app_id, last)| (partition(app_id), last + 1)).collect()
 }
 
+/// How many commits the log of Bronze holds.
+fn commits(workshop: &Workshop) -> u64 {
+    let entries = fs::read_dir(workshop.path("lake/acme/bronze/orders/_delta_log")).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count() as u64
+}
+
 #[test]
 fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
     let mut seed = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_nanos() as u64;
@@ -319,14 +348,13 @@ fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
     let kills = trials(30).end;
     let mut killed = 0;
     for (kill, more) in later.chunks(later.len() / kills as usize).enumerate() {
+        let before = commits(&acme.workshop);
         let mut host = acme.follow("--batch-records 20 --fold-every 0.1");
         acme.produce(more);
-        // From before it has joined its group until all is in Silver.
-        let moment = Duration::from_millis(random(&mut seed) % 2500);
-        let since = Instant::now();
-        while since.elapsed() < moment && host.is_running() {
-            sleep(Duration::from_millis(1));
-        }
+        // Somewhere between the commits of its first batches; the first kill may come while it joins its group.
+        let first = if kill == 0 { 0 } else { 2 + random(&mut seed) % 8 };
+        until("it lands batches", || commits(&acme.workshop) >= before + first || !host.is_running());
+        sleep(Duration::from_millis(random(&mut seed) % 200));
         assert!(host.is_running(), "it ended by itself: {}", acme.log());
         // Every third is asked twice to stop, which is no better.
         if kill % 3 == 2 {
@@ -345,4 +373,26 @@ fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
     );
     assert!(killed > 0, "no run was cut short");
     acme.assert_whole("killed and finished");
+}
+
+#[test]
+fn a_broker_that_dies_and_comes_back_is_read_on() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-dies-{}", std::process::id()));
+    let mut cluster = done(Cluster::start(&Jars::find().expect("found no Kafka: run `cargo xtask setup`"), &folder, 1));
+    let acme = Acme::on(&cluster, "dies", PARTITIONS, &[]);
+    let orders = acme.orders(400, 13);
+    acme.produce_to(&cluster, &orders[..200]);
+    let mut host = acme.follow("--batch-records 50");
+    until("the first records are in Silver", || acme.has(200));
+    cluster.kill(0);
+    until("the host notices", || acme.log().contains("trying again"));
+    done(cluster.restart(0));
+    acme.produce_to(&cluster, &orders[200..]);
+    until("the others are in Silver", || acme.has(400));
+    // Asked to stop while no broker answers, it ends all the same.
+    cluster.kill(0);
+    host.signal("-TERM");
+    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    done(cluster.restart(0));
+    acme.assert_whole_on(&cluster, "the broker died twice");
 }

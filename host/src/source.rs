@@ -67,6 +67,7 @@ impl SourceError {
 
 /// What a source has when it is asked.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one is made for each batch, and moved once")]
 pub enum Next {
     /// Records.
     Batch(Batch),

@@ -37,7 +37,10 @@ async fn drive(
     }
     // Whatever ended the work, what is in the changes belongs in the dimensions.
     let folded = fold::all(host, &mut silver).await;
-    ended.and(folded)?;
+    // The end of a source may wait for brokers.
+    let closed = tokio::task::spawn_blocking(move || drop(lines)).await;
+    let closed = closed.map_err(|panic| PipelineError::Fault(panic.to_string()));
+    ended.and(folded).and(closed)?;
     silver.persist()
 }
 

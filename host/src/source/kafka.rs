@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use self::poller::Poller;
 pub use self::settings::{Mechanism, Sasl, Secret, Settings, Tls, TlsIdentity, adjustable, check};
@@ -37,6 +38,8 @@ use crate::position::Span;
 
 /// How often the client says what it received, where a run ends with its input.
 const STATISTICS_MS: &str = "200";
+/// How long the end of a source waits for the client to tell its group what is in the tables.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// A Kafka source.
 #[derive(Debug)]
@@ -176,9 +179,17 @@ impl Drop for Kafka {
     fn drop(&mut self) {
         self.shared.lock().closing = true;
         self.shared.notify();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        let since = Instant::now();
+        while !thread.is_finished() {
+            if since.elapsed() > CLOSE_MAX {
+                // The tables are whole: what the client waits for is of use to nobody.
+                tracing::warn!(source = self.name, "the brokers do not answer; the group was left without a word");
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        if thread.join().is_err() {
             tracing::error!(source = self.name, "the polling thread panicked");
         }
     }

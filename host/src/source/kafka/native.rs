@@ -91,11 +91,12 @@ pub(super) fn topic_ids<C: ClientContext>(
             let description = *descriptions.add(place);
             let name = text(native::rd_kafka_TopicDescription_name(description));
             let error = native::rd_kafka_TopicDescription_error(description);
-            match if error.is_null() {
+            let code = if error.is_null() {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
             } else {
                 native::rd_kafka_error_code(error)
-            } {
+            };
+            match code {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
                     let id = native::rd_kafka_TopicDescription_topic_id(description);
                     ids.insert(name, text(native::rd_kafka_Uuid_base64str(id)));

@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long a run that ends with its input waits for brokers that do not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often what was received is proven: what a record waits, at most, and what a busy partition costs the brokers.
-const PROVE_EVERY: Duration = Duration::from_millis(50);
+const PROVE_EVERY: Duration = Duration::from_millis(100);
 /// How many messages are taken in before the thread looks at anything else.
 const ROUND: usize = 1000;
 
@@ -77,15 +77,24 @@ impl Poller {
                 return;
             }
         };
+        // The group would wait for a topic that is not there.
+        if let Err(Trouble::Halt(message)) =
+            native::topic_ids(consumer.client(), &topics, CALL_MAX).map_err(Trouble::from)
+        {
+            return consumer.context().halt(message);
+        }
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         if let Err(error) = consumer.subscribe(&topics) {
             shared.lock().failed = Some(failed(format!("the topics cannot be subscribed to: {error}")));
             return;
         }
-        let mut proven = Instant::now();
+        let (begun, mut proven) = (Instant::now(), Instant::now());
         loop {
             {
-                let state = shared.lock();
+                let mut state = shared.lock();
+                if consumer.context().reading == Reading::Once && !state.placed && begun.elapsed() > PATIENCE {
+                    state.failed.get_or_insert(no_answer(&source, "no partition was given to this host".to_owned()));
+                }
                 if state.closing || state.failed.is_some() {
                     break;
                 }
@@ -114,7 +123,7 @@ impl Poller {
         for _ in 0..ROUND {
             match consumer.poll(wait) {
                 Some(Ok(message)) => self.receive(&message),
-                Some(Err(error)) => self.judge(&error),
+                Some(Err(error)) => self.judge(consumer, &error),
                 None => {
                     self.shared.lock().round += 1;
                     return;
@@ -141,7 +150,7 @@ impl Poller {
     }
 
     /// What an error of the client means.
-    fn judge(&self, error: &KafkaError) {
+    fn judge(&self, consumer: &BaseConsumer<Self>, error: &KafkaError) {
         use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
         match code {
@@ -152,6 +161,10 @@ impl Poller {
                 warn!(source = self.source, %error, "the brokers lack what was asked for");
                 for (.., partition) in self.shared.lock().all() {
                     partition.doubt();
+                }
+                let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX);
+                if let Err(Trouble::Halt(message)) = ids.map_err(Trouble::from) {
+                    self.halt(message);
                 }
             }
             Some(Code::LogTruncation) => self.halt(
@@ -193,7 +206,7 @@ impl Poller {
             let mut state = self.shared.lock();
             // What was asked for meanwhile is done in the next round.
             match (sought, state.partition(&topic, number).filter(|held| held.guard.next() == next)) {
-                (Ok(()), Some(held)) => held.seek = false,
+                (Ok(()), Some(held)) => held.sought(),
                 (Err(error), _) => warn!(source = self.source, topic, number, %error, "seek failed; trying again"),
                 (Ok(()), None) => {}
             }
@@ -300,9 +313,7 @@ impl Poller {
                     break;
                 }
                 Err(Trouble::Later(what)) if self.reading == Reading::Once && since.elapsed() > PATIENCE => {
-                    let source = io::Error::new(io::ErrorKind::TimedOut, what);
-                    let (what, source_name) = ("the brokers".to_owned(), self.source.clone());
-                    self.shared.lock().failed = Some(SourceError::Io { source_name, what, source });
+                    self.shared.lock().failed = Some(no_answer(&self.source, what));
                     break;
                 }
                 Err(Trouble::Later(what)) => {
@@ -343,6 +354,12 @@ impl Poller {
     }
 }
 
+/// The brokers did not answer in time.
+fn no_answer(source: &str, what: String) -> SourceError {
+    let (source_name, source) = (source.to_owned(), io::Error::new(io::ErrorKind::TimedOut, what));
+    SourceError::Io { source_name, what: "the brokers".to_owned(), source }
+}
+
 /// A partition with something to prove.
 struct Open {
     topic: String,
@@ -373,7 +390,7 @@ fn steer(consumer: &BaseConsumer<Poller>, shared: &Shared, budget: usize) {
             if flow != held.flow {
                 let list = if flow == Flow::Stopped { &mut stop } else { &mut open };
                 list.add_partition(topic, number);
-                held.flow = flow;
+                held.set_flow(flow);
             }
         }
     }
@@ -416,7 +433,8 @@ impl ClientContext for Poller {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(source = self.source, %error, reason, "the client has trouble");
+        // What matters of it is polled as well.
+        debug!(source = self.source, %error, reason, "the client has trouble");
     }
 
     fn stats(&self, statistics: Statistics) {

@@ -157,6 +157,8 @@ impl Settings {
             // The client holds this much beside what we hold, and drops it each time that a partition has to wait.
             ("queued.max.messages.kbytes", "8192".to_owned()),
             ("client.id", format!("silversmith-{host}")),
+            // Brokers that come back are found soon; there are few hosts.
+            ("reconnect.backoff.max.ms", "2000".to_owned()),
         ];
         let ours = [
             ("bootstrap.servers", self.brokers.join(",")),
@@ -274,7 +276,7 @@ mod tests {
     fn no_setting_that_a_tenant_may_choose_is_one_of_ours() {
         let ours = settings(Secret::File("/dev/null".into())).client("h").unwrap();
         let ours: Vec<&str> = ours.config_map().into_keys().collect();
-        let defaults = ["client.id", "queued.max.messages.kbytes", "fetch.min.bytes"];
+        let defaults = ["client.id", "queued.max.messages.kbytes", "reconnect.backoff.max.ms", "fetch.min.bytes"];
         for name in adjustable().filter(|name| !defaults.contains(name)) {
             assert!(!ours.contains(&name), "{name}");
         }

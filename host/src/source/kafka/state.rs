@@ -76,8 +76,15 @@ struct Idle {
     received: u64,
     /// The round of polls at which `received` was first seen.
     since: u64,
+    /// Counts without a change.
+    quiet: u32,
+    /// The client dropped what it had fetched, so that the end it tells of may be of before.
+    disturbed: bool,
     exhausted: bool,
 }
+
+/// Counts without a change after which nothing more is expected of a partition that was disturbed.
+const QUIET: u32 = 25;
 
 impl Partition {
     /// Read from `next` on; its log ends at `end` now.
@@ -131,6 +138,10 @@ impl Partition {
 
     /// Takes in a record, if its turn has come.
     pub(super) fn receive(&mut self, record: &Incoming<'_>) {
+        // What comes before the client was told where to fetch is of before.
+        if self.seek {
+            return;
+        }
         match self.guard.admit(record.offset) {
             Admission::Stale => return,
             Admission::Again(_) => {
@@ -149,10 +160,27 @@ impl Partition {
     /// If no message came between two counts with such a round in between, all that came was taken in.
     pub(super) fn count(&mut self, received: u64, end: i64, round: u64) {
         if received != self.idle.received {
-            self.idle = Idle { received, since: round, exhausted: false };
-        } else if round > self.idle.since && end >= self.guard.next() {
-            self.idle.exhausted = true;
+            self.idle = Idle { received, since: round, ..Idle::default() };
+        } else if self.flow == Flow::Open && round > self.idle.since && end >= self.guard.next() {
+            self.idle.quiet += 1;
+            self.idle.exhausted = !self.idle.disturbed || self.idle.quiet >= QUIET;
         }
+    }
+
+    /// Has the client stop or go on; either way it drops what it had fetched ahead.
+    pub(super) fn set_flow(&mut self, flow: Flow) {
+        self.flow = flow;
+        self.disturb();
+    }
+
+    /// Hears that the client was told to fetch from where the guard stands.
+    pub(super) fn sought(&mut self) {
+        self.seek = false;
+        self.disturb();
+    }
+
+    fn disturb(&mut self) {
+        self.idle = Idle { received: self.idle.received, since: self.idle.since, disturbed: true, ..Idle::default() };
     }
 
     /// Whether all that it had when it was placed was handed out.
@@ -288,5 +316,124 @@ impl State {
             latest.map(|latest| latest.saturating_sub(i64::try_from(lateness.as_micros()).unwrap_or(i64::MAX)));
         let evidence = Evidence { gaps, latest: *latest, watermark };
         Some(batch.finish(spans, serde_json::to_value(evidence).expect("plain data with text keys")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: BatchBounds = BatchBounds { records_max: 4, bytes_max: 1000 };
+
+    fn state(partitions: &[(&str, i32)]) -> State {
+        let mut state = State { placed: true, ..State::default() };
+        for (topic, number) in partitions {
+            let held = Partition::new(format!("c/{topic}#id/{number}"), 0, 100);
+            state.partitions.entry((*topic).to_owned()).or_default().insert(*number, held);
+        }
+        state
+    }
+
+    fn receive(state: &mut State, topic: &str, number: i32, offsets: impl IntoIterator<Item = i64>) {
+        let held = state.partition(topic, number).expect("it is held");
+        for offset in offsets {
+            held.receive(&Incoming { offset, time: Some(offset * 10), payload: Some(b"{}"), ..Incoming::default() });
+        }
+        held.prove(held.guard.next());
+    }
+
+    type Taken = (Vec<(String, i64, i64)>, Evidence);
+
+    fn take(state: &mut State) -> Option<Taken> {
+        let mut latest = None;
+        let batch = state.take("orders", None, BOUNDS, &mut latest, Duration::from_micros(5))?;
+        let spans = batch.spans.iter().map(|span| (span.app_id.clone(), span.first, span.last)).collect();
+        Some((spans, serde_json::from_value(batch.evidence).expect("it was made of one")))
+    }
+
+    #[test]
+    fn only_what_is_proven_leaves() {
+        let mut state = state(&[("a", 0)]);
+        receive(&mut state, "a", 0, 0..2);
+        let held = state.partition("a", 0).expect("it is held");
+        held.receive(&Incoming { offset: 2, payload: Some(b"{}"), ..Incoming::default() });
+        assert!(held.is_open());
+        let (spans, evidence) = take(&mut state).expect("two records may leave");
+        assert_eq!(spans, [("c/a#id/0".to_owned(), 0, 1)]);
+        assert_eq!((evidence.latest, evidence.watermark), (Some(10), Some(5)));
+        assert_eq!(take(&mut state), None);
+        state.partition("a", 0).expect("it is held").prove(3);
+        assert_eq!(take(&mut state).expect("the third may leave").0, [("c/a#id/0".to_owned(), 2, 2)]);
+    }
+
+    #[test]
+    fn spans_abut_and_hold_the_gaps() {
+        let mut state = state(&[("a", 0)]);
+        receive(&mut state, "a", 0, [0, 3, 4, 9, 10]);
+        let gap =
+            |first, last| Gap { topic: "a".into(), partition: 0, first, last, because: Because::CompactedOrControl };
+        let (spans, evidence) = take(&mut state).expect("there are records");
+        assert_eq!((spans[0].1, spans[0].2, evidence.gaps), (0, 9, vec![gap(1, 2), gap(5, 8)]));
+        let (spans, evidence) = take(&mut state).expect("one is left");
+        assert_eq!((spans[0].1, spans[0].2, evidence.gaps), (10, 10, vec![]));
+    }
+
+    #[test]
+    fn a_gap_behind_a_seek_is_believed_when_it_comes_twice() {
+        let mut state = state(&[("a", 0)]);
+        receive(&mut state, "a", 0, 22..27);
+        let held = state.partition("a", 0).expect("it is held");
+        assert!(held.buffer.is_empty() && held.seek, "the client is to fetch again, and what it fetched is dropped");
+        held.sought();
+        receive(&mut state, "a", 0, 22..27);
+        let (spans, evidence) = take(&mut state).expect("there are records");
+        assert_eq!((spans[0].1, spans[0].2), (0, 25));
+        assert_eq!((evidence.gaps[0].first, evidence.gaps[0].last), (0, 21));
+    }
+
+    #[test]
+    fn no_partition_starves() {
+        let mut state = state(&[("a", 0), ("a", 1), ("b", 0)]);
+        for (topic, number) in [("a", 0), ("a", 1), ("b", 0)] {
+            receive(&mut state, topic, number, 0..40);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            seen.extend(take(&mut state).expect("there are records").0.into_iter().map(|(app_id, ..)| app_id));
+        }
+        assert_eq!(seen.len(), 3);
+    }
+
+    #[test]
+    fn going_on_elsewhere_drops_what_was_read_ahead_and_nothing_else() {
+        let mut state = state(&[("a", 0)]);
+        receive(&mut state, "a", 0, 0..6);
+        take(&mut state).expect("four leave");
+        let held = state.partition("a", 0).expect("it is held");
+        held.go_on_behind(Some(3));
+        assert!(!held.buffer.is_empty() && !held.seek, "Bronze ends where the last batch did");
+        held.go_on_behind(Some(1));
+        assert!(held.buffer.is_empty() && held.seek && held.guard.next() == 2);
+        held.go_on_behind(None);
+        assert_eq!(held.guard.next(), 0, "nothing of it was landed");
+    }
+
+    #[test]
+    fn a_partition_is_done_when_its_end_is_handed_out_or_nothing_more_comes() {
+        let mut state = state(&[("a", 0)]);
+        receive(&mut state, "a", 0, 0..2);
+        let held = state.partition("a", 0).expect("it is held");
+        held.count(2, 2, 1);
+        held.count(2, 2, 1);
+        assert!(!held.idle.exhausted, "something may be left to poll");
+        held.count(2, 2, 2);
+        assert!(held.idle.exhausted && !held.is_done(), "it still holds records");
+        held.set_flow(Flow::Stopped);
+        held.set_flow(Flow::Open);
+        held.count(2, 2, 3);
+        assert!(!held.idle.exhausted, "the client may fetch again what it dropped");
+        (0..QUIET).for_each(|round| held.count(2, 2, 4 + u64::from(round)));
+        take(&mut state).expect("two leave");
+        assert!(state.is_done());
     }
 }
