@@ -72,6 +72,7 @@ pub struct SourceSettings {
 
 /// Where the records of a source come from.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each source of a tenant")]
 pub enum Input {
     /// Files.
     Files {

@@ -408,10 +408,10 @@ fn acknowledge(consumer: &BaseConsumer<Poller>, shared: &Shared) {
         let mut state = shared.lock();
         for (app_id, last) in std::mem::take(&mut state.acknowledged) {
             let Some(Identity { topic, partition, .. }) = Identity::parse(&app_id) else { continue };
-            if state.partition(topic, partition).is_some_and(|held| held.app_id == app_id) {
-                if let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(last + 1)) {
-                    debug!(%error, app_id, "no offset to tell the group");
-                }
+            if state.partition(topic, partition).is_some_and(|held| held.app_id == app_id)
+                && let Err(error) = list.add_partition_offset(topic, partition, Offset::Offset(last + 1))
+            {
+                debug!(%error, app_id, "no offset to tell the group");
             }
         }
     }

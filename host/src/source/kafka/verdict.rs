@@ -117,8 +117,7 @@ impl Verdict {
             Self::ReadFrom(offset) => return Ok(offset),
             Self::Lost { first, last } => format!(
                 "{of} lost the offsets {first} to {last} before they were read, expected its log to begin at {first} or before: \
-                 its retention is shorter than the time that this source stood still; {}",
-                ACKNOWLEDGE
+                 its retention is shorter than the time that this source stood still; {ACKNOWLEDGE}"
             ),
             Self::CutOff { next, end } => format!(
                 "{of} ends at offset {end}, and Bronze holds it up to {}, expected an end behind that: its log was cut off, or restored; {}",
@@ -127,8 +126,7 @@ impl Verdict {
             ),
             Self::Another { app_id, last } => format!(
                 "{of} is `{identity}`, and Bronze holds offsets up to {last} of `{app_id}`, expected the same topic: \
-                 it was deleted and made again, or the brokers are others; {}",
-                ACKNOWLEDGE
+                 it was deleted and made again, or the brokers are others; {ACKNOWLEDGE}"
             ),
         })
     }
