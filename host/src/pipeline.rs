@@ -9,13 +9,15 @@
 //! A tenant that fails stops alone: its error is part of the report, and the others never learn of it.
 
 mod accounts;
+mod active;
 mod failed;
 mod fold;
 mod index;
 mod keys;
 mod land;
-mod open;
+mod line;
 mod settle;
+mod silver;
 mod tenant;
 pub mod trial;
 pub mod workers;
@@ -36,7 +38,7 @@ use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::sandbox::{DescribeError, Engine, HostFault, PluginLoadError};
 use crate::source::SourceError;
 pub use keys::{KeyError, Keys};
-pub use open::KEY_PROPERTY;
+pub use silver::KEY_PROPERTY;
 pub use workers::Workers;
 
 /// What all tenants of a host share.
@@ -231,7 +233,7 @@ pub struct Checked {
 /// Checks one source of a tenant by the code that runs it: the component loads, accepts its configuration, and
 /// fits the contracts.
 pub async fn check(machine: &Machine, tenant: &Tenant, source: &SourceSettings) -> Result<Checked, PipelineError> {
-    let active = open::alone(machine, tenant, source).await?;
+    let active = active::alone(machine, tenant, source).await?;
     let (descriptor, configured) = (active.plugin.descriptor(), tenant.configured(source));
     let findings: Vec<Diagnostic> = descriptor.warnings.iter().chain(&active.plan.warnings).cloned().collect();
     let mut effective = serde_json::to_value(&configured).expect("a configuration is text and numbers under text keys");

@@ -9,7 +9,8 @@ use std::error::Error;
 use serde_json::json;
 use tracing::warn;
 
-use super::open::{Line, Silver};
+use super::line::Line;
+use super::silver::Silver;
 use super::{PipelineError, now};
 use crate::lake::{CommitError, Step};
 use crate::manifest::account::{self, BronzeAccount};

@@ -13,7 +13,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
-use super::open::{Entity, Silver};
+use super::silver::{Entity, Silver};
 use super::{Host, PipelineError};
 use crate::conform::fold::{bucket, bucket_bits, fold};
 use crate::conform::plan::EntityPlan;

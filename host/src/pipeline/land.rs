@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::open::Active;
+use super::active::Active;
 use super::{Host, Machine, PipelineError, now};
 use crate::entity::Answer;
 use crate::lake::{Bronze, Landed};

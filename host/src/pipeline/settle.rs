@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::index::Dimensions;
 use super::land::Pending;
-use super::open::{Entity, Silver};
+use super::silver::{Entity, Silver};
 use super::{Host, PipelineError, Tally, accounts, now};
 use crate::conform::outcome::Conformed;
 use crate::conform::written::Lineage;

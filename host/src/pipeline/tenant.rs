@@ -7,7 +7,8 @@ use futures::future::join;
 use tracing::warn;
 
 use super::land::{self, Pending};
-use super::open::{Line, Silver};
+use super::line::Line;
+use super::silver::Silver;
 use super::{Host, Observer, PipelineError, Tally, failed, fold, settle};
 use crate::lake::{CommitError, Landed, Step};
 use crate::registry::tenant::Tenant;
@@ -30,7 +31,8 @@ async fn drive(
     observer: &Arc<dyn Observer>,
     tally: &mut Tally,
 ) -> Result<(), PipelineError> {
-    let (mut lines, mut silver) = super::open::open(host, tenant).await?;
+    let mut lines = super::line::open(host, tenant).await?;
+    let mut silver = Silver::open(host, &tenant.name).await?;
     let ended = work(host, &mut lines, &mut silver, observer, tally).await;
     if let Err(error) = &ended {
         failed::record(&mut lines, &mut silver, error).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 
-use super::{Machine, PipelineError, land, open};
+use super::{Machine, PipelineError, active, land};
 use crate::conform::outcome::Conformed;
 use crate::conform::plan::Plan;
 use crate::record::Batch;
@@ -57,7 +57,7 @@ pub async fn trial(
     source: &SourceSettings,
     records_max: usize,
 ) -> Result<Trial, PipelineError> {
-    let active = open::alone(machine, tenant, source).await?;
+    let active = active::alone(machine, tenant, source).await?;
     let mut records = source.open(Reading::Once);
     records.resume(&Progress::default())?;
     let bounds = BatchBounds { records_max, bytes_max: crate::record::BATCH_BYTES_MAX };
