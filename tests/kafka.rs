@@ -3,6 +3,8 @@
 //! Bronze is held against what `kcat` reads from the broker, row by row. Silver is held against the tables that the
 //! same records give through files, in the order in which Bronze holds them.
 
+mod losses;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;

@@ -6,6 +6,7 @@
 
 mod doctor;
 mod host;
+mod lag;
 mod manifests;
 mod output;
 mod quarantine;
@@ -61,6 +62,11 @@ enum Verb {
     Try(try_out::TryArgs),
     /// Show where every tenant stands
     Status(status::StatusArgs),
+    /// Show how far the tables are behind their topics; what would halt a source is said
+    Lag(lag::LagArgs),
+    /// Decide on a source that is halted
+    #[command(subcommand)]
+    Source(lag::SourceVerb),
     /// Show a tenant's tables, an entity's first rows, or the history of one business key
     Show(show::ShowArgs),
     /// Look at refused records and rows
@@ -156,6 +162,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Verb::Run(args) => run::run(args, format),
         Verb::Try(args) => try_out::run(args, format),
         Verb::Status(args) => status::run(args, format),
+        Verb::Lag(args) => lag::run(args, format),
+        Verb::Source(verb) => lag::source(verb, format),
         Verb::Show(args) => show::run(args, format),
         Verb::Quarantine(args) => quarantine::run(args, format),
         Verb::Manifests(args) => manifests::run(args, format),

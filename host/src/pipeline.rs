@@ -31,12 +31,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::conform::store::StoreError;
 use crate::digest::DigestKey;
 use crate::entity::Diagnostic;
-use crate::lake::{CommitError, Lake, LakeError};
+use crate::lake::{Bronze, CommitError, Lake, LakeError};
 use crate::registry::configured::ConfiguredError;
 use crate::registry::plugin::FindError;
 use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::sandbox::{DescribeError, Engine, HostFault, PluginLoadError};
 use crate::source::SourceError;
+use crate::source::kafka::{self, Standing};
 pub use keys::{KeyError, Keys};
 pub use silver::KEY_PROPERTY;
 pub use workers::Workers;
@@ -245,6 +246,34 @@ pub async fn check(machine: &Machine, tenant: &Tenant, source: &SourceSettings) 
         warnings: findings.iter().map(|finding| configured.render(std::slice::from_ref(finding))).collect(),
         effective,
     })
+}
+
+/// Where the partitions of a Kafka source stand.
+pub async fn standings(
+    lake: &Lake,
+    tenant: &str,
+    source: &str,
+    settings: &kafka::Settings,
+) -> Result<Vec<Standing>, PipelineError> {
+    let path = format!("{tenant}/bronze/{source}");
+    let bronze = lake.find(&path).await.map_err(|error| PipelineError::lake("open Bronze", error))?;
+    let known = bronze.iter().flat_map(|table| table.transactions()).map(|(app_id, last)| (app_id.clone(), *last));
+    let (known, source, settings) = (known.collect(), source.to_owned(), settings.clone());
+    let looked = tokio::task::spawn_blocking(move || kafka::look(&source, &settings, &known)).await;
+    Ok(looked.map_err(|panic| PipelineError::Fault(panic.to_string()))??)
+}
+
+/// Has Bronze go on in spite of what halts `standings`; the version that says so, if anything does.
+pub async fn acknowledge_gap(
+    host: &Host,
+    tenant: &str,
+    source: &str,
+    standings: &[Standing],
+) -> Result<Option<i64>, PipelineError> {
+    let Some(batch) = Standing::acknowledge(source, standings) else { return Ok(None) };
+    let bronze = Bronze::open(&host.lake, tenant, source).await;
+    let mut bronze = bronze.map_err(|error| PipelineError::lake("open Bronze", error))?;
+    land::declare(host, &mut bronze, &batch).await.map(Some)
 }
 
 /// Microseconds since the epoch, now.

@@ -60,6 +60,14 @@ pub(super) async fn land(
     Ok(Pending { batch, bronze_version, ingestion_time, account, answers, active })
 }
 
+/// Commits `batch`, which has no records, to Bronze; the next run settles it like any other.
+pub(super) async fn declare(host: &Host, bronze: &mut Bronze, batch: &Batch) -> Result<i64, PipelineError> {
+    let now = now();
+    let account = BronzeAccount { records: digest(&host.digest_key, batch), start_time: now, ingestion_time: now };
+    let mut commit = bronze.stage(batch, None, account::to_info(&account));
+    bronze.append(&mut commit).await.map_err(PipelineError::Commit)
+}
+
 /// A batch that lies in Bronze already, transformed again under the digests in force there.
 pub(super) async fn again(
     host: &Host,

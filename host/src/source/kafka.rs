@@ -17,6 +17,7 @@
 //! | brokers that do not answer | tries again; a run that ends with its input gives up after a minute |
 
 mod buffer;
+mod look;
 mod native;
 mod poller;
 mod settings;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use self::look::{Standing, look};
 use self::poller::Poller;
 pub use self::settings::{Mechanism, Sasl, Secret, Settings, Tls, TlsIdentity, adjustable, check};
 use self::state::{Evidence, Placement, Shared};

@@ -252,8 +252,8 @@ impl Poller {
         let topics: Vec<String> = topics.into_iter().collect();
         let ids = native::topic_ids(consumer.client(), &topics, CALL_MAX)?;
         for Open { topic, number, app_id, next, from } in open {
-            let cluster = Identity::parse(app_id).map_or("", |identity| identity.cluster);
-            let identity = Identity { cluster, topic, topic_id: &ids[topic], partition: *number };
+            let Some(held) = Identity::parse(app_id) else { continue };
+            let identity = Identity { topic_id: &ids[topic], ..held };
             if identity.to_string() != *app_id {
                 let known = Known::Another { app_id: app_id.clone(), last: next - 1 };
                 judge(known, Log { start: 0, end: 0 }).position(&identity).map_err(Trouble::Halt)?;
@@ -344,9 +344,9 @@ impl Poller {
         let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX)?;
         let mut placed = vec![];
         for (topic, number) in given {
-            let identity = Identity { cluster: &cluster, topic, topic_id: &ids[topic], partition: *number };
+            let mut identity = Identity { cluster: &cluster, topic, topic_id: &ids[topic], era: 0, partition: *number };
             let log = log(consumer, topic, *number)?;
-            let verdict = judge(Known::of(&identity, transactions), log);
+            let verdict = judge(Known::of(&mut identity, transactions), log);
             let next = verdict.position(&identity).map_err(Trouble::Halt)?;
             placed.push((topic.clone(), *number, Partition::new(identity.to_string(), next, log.end)));
         }

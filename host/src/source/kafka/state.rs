@@ -32,6 +32,8 @@ pub(super) struct Gap {
 pub(super) enum Because {
     /// Compaction removed them, a transaction was aborted, or they are its markers.
     CompactedOrControl,
+    /// They were lost, or belong to a log that is gone, and an operator chose to go on.
+    Acknowledged,
 }
 
 /// What a Bronze commit says of its batch beside its spans.

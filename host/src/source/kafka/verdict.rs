@@ -6,23 +6,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A partition of a topic, for ever: a topic that was deleted and made again has another id.
 ///
 /// Its text is the Delta transaction identifier under which Bronze stores the last offset:
-/// `<cluster>/<topic>#<topic id>/<partition>`.
+/// `<cluster>/<topic>#<topic id>/<partition>`, and `…#<topic id>~<era>/<partition>` once its log was cut off, because
+/// its offsets then come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity<'a> {
     pub(super) cluster: &'a str,
     pub(super) topic: &'a str,
     pub(super) topic_id: &'a str,
+    /// How often the log was cut off and somebody said so.
+    pub(super) era: u32,
     pub(super) partition: i32,
 }
 
 impl fmt::Display for Identity<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, topic, topic_id, partition } = self;
-        write!(f, "{cluster}/{topic}#{topic_id}/{partition}")
+        let Self { cluster, topic, topic_id, era, partition } = self;
+        match era {
+            0 => write!(f, "{cluster}/{topic}#{topic_id}/{partition}"),
+            era => write!(f, "{cluster}/{topic}#{topic_id}~{era}/{partition}"),
+        }
     }
 }
 
@@ -31,9 +38,13 @@ impl<'a> Identity<'a> {
     pub(super) fn parse(app_id: &'a str) -> Option<Self> {
         let (rest, partition) = app_id.rsplit_once('/')?;
         let (rest, topic_id) = rest.rsplit_once('#')?;
+        let (topic_id, era) = match topic_id.split_once('~') {
+            Some((topic_id, era)) => (topic_id, era.parse().ok()?),
+            None => (topic_id, 0),
+        };
         // Neither names nor ids of topics hold a slash.
         let (cluster, topic) = rest.rsplit_once('/')?;
-        Some(Self { cluster, topic, topic_id, partition: partition.parse().ok()? })
+        Some(Self { cluster, topic, topic_id, era, partition: partition.parse().ok()? })
     }
 }
 
@@ -54,17 +65,19 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// What the transactions of a Bronze table say of `identity`.
-    pub(super) fn of(identity: &Identity<'_>, transactions: &BTreeMap<String, i64>) -> Self {
-        if let Some(last) = transactions.get(&identity.to_string()) {
+    /// What the transactions of a Bronze table say of `identity`, which is brought to its newest era.
+    pub(super) fn of(identity: &mut Identity<'_>, transactions: &BTreeMap<String, i64>) -> Self {
+        let of_name = |other: &Identity<'_>| other.topic == identity.topic && other.partition == identity.partition;
+        let named = transactions.iter().filter_map(|(app_id, last)| Some((Identity::parse(app_id)?, app_id, *last)));
+        let named: Vec<_> = named.filter(|(other, ..)| of_name(other)).collect();
+        let same =
+            named.iter().filter(|(other, ..)| other.topic_id == identity.topic_id && other.cluster == identity.cluster);
+        if let Some((newest, _, last)) = same.max_by_key(|(other, ..)| other.era) {
+            identity.era = newest.era;
             return Self::Before(last + 1);
         }
-        let namesake = |app_id: &str| {
-            Identity::parse(app_id)
-                .is_some_and(|other| other.topic == identity.topic && other.partition == identity.partition)
-        };
-        match transactions.iter().find(|(app_id, _)| namesake(app_id)) {
-            Some((app_id, last)) => Self::Another { app_id: app_id.clone(), last: *last },
+        match named.first() {
+            Some((_, app_id, last)) => Self::Another { app_id: (*app_id).clone(), last: *last },
             None => Self::Nothing,
         }
     }
@@ -110,6 +123,18 @@ pub(super) fn judge(known: Known, log: Log) -> Verdict {
 }
 
 impl Verdict {
+    /// What an operator who goes on in spite of it declares: the identity to go on under, and the offsets that are
+    /// given up; none if nothing is.
+    pub(super) fn declared<'a>(&self, identity: Identity<'a>, log: Log) -> Option<(Identity<'a>, RangeInclusive<i64>)> {
+        match *self {
+            Self::ReadFrom(_) => None,
+            Self::Lost { first, last } => Some((identity, first..=last)),
+            // What is read from here on stands at offsets that Bronze has seen already.
+            Self::CutOff { end, .. } => Some((Identity { era: identity.era + 1, ..identity }, 0..=end - 1)),
+            Self::Another { .. } => Some((identity, 0..=log.start - 1)),
+        }
+    }
+
     /// Where to read from, or why not, for people.
     pub(super) fn position(self, identity: &Identity<'_>) -> Result<i64, String> {
         let of = format!("partition {} of topic `{}`", identity.partition, identity.topic);
@@ -208,19 +233,27 @@ mod tests {
 
     use super::*;
 
-    const IDENTITY: Identity<'_> = Identity { cluster: "c/1", topic: "a.b", topic_id: "x-_Y", partition: 3 };
+    const IDENTITY: Identity<'_> = Identity { cluster: "c/1", topic: "a.b", topic_id: "x-_Y", era: 0, partition: 3 };
 
     #[test]
     fn an_identity_is_its_text() {
         let text = IDENTITY.to_string();
         assert_eq!(text, "c/1/a.b#x-_Y/3");
         assert_eq!(Identity::parse(&text), Some(IDENTITY));
+        let second = Identity { era: 1, ..IDENTITY };
+        assert_eq!(second.to_string(), "c/1/a.b#x-_Y~1/3");
+        assert_eq!(Identity::parse(&second.to_string()), Some(second));
         assert_eq!([Identity::parse("orders"), Identity::parse("a/b#c/x")], [None, None]);
     }
 
     #[test]
     fn bronze_knows_a_topic_by_its_id() {
-        let of = |app_id: &str| Known::of(&IDENTITY, &BTreeMap::from([(app_id.to_owned(), 7)]));
+        let known = |transactions: &[(&str, i64)]| {
+            let mut identity = IDENTITY;
+            let transactions = transactions.iter().map(|(app_id, last)| ((*app_id).to_owned(), *last)).collect();
+            (Known::of(&mut identity, &transactions), identity.era)
+        };
+        let of = |app_id: &str| known(&[(app_id, 7)]).0;
         let another = |app_id: &str| Known::Another { app_id: app_id.to_owned(), last: 7 };
         assert_eq!(of("c/1/a.b#x-_Y/3"), Known::Before(8));
         assert_eq!(of("c/1/a.b#other/3"), another("c/1/a.b#other/3"));
@@ -229,8 +262,8 @@ mod tests {
             [of("c/1/a.b#other/2"), of("c/1/b#x-_Y/3"), of("orders")],
             [Known::Nothing, Known::Nothing, Known::Nothing]
         );
-        let both = [("c/1/a.b#old/3".to_owned(), 7), (IDENTITY.to_string(), 1)];
-        assert_eq!(Known::of(&IDENTITY, &BTreeMap::from(both)), Known::Before(2), "acknowledged");
+        assert_eq!(known(&[("c/1/a.b#old/3", 7), ("c/1/a.b#x-_Y/3", 1)]), (Known::Before(2), 0), "acknowledged");
+        assert_eq!(known(&[("c/1/a.b#x-_Y/3", 7), ("c/1/a.b#x-_Y~1/3", 4)]), (Known::Before(5), 1), "acknowledged");
     }
 
     #[test]
@@ -251,6 +284,26 @@ mod tests {
         }
         let another = Known::Another { app_id: "x".into(), last: 3 };
         assert_eq!(judge(another, log(0, 9)), Verdict::Another { app_id: "x".into(), last: 3 });
+    }
+
+    #[test]
+    fn what_is_declared_lets_reading_go_on() {
+        let log = Log { start: 6, end: 9 };
+        let another = Known::Another { app_id: "c/1/a.b#old/3".into(), last: 3 };
+        for (known, expected) in [
+            (Known::Before(4), ("c/1/a.b#x-_Y/3", 4..=5, 6)),
+            (Known::Before(12), ("c/1/a.b#x-_Y~1/3", 0..=8, 9)),
+            (another, ("c/1/a.b#x-_Y/3", 0..=5, 6)),
+        ] {
+            let (identity, given_up) = judge(known, log).declared(IDENTITY, log).unwrap();
+            assert_eq!((identity.to_string().as_str(), given_up.clone()), (expected.0, expected.1));
+            let mut identity = IDENTITY;
+            let transactions =
+                BTreeMap::from([("c/1/a.b#x-_Y/3".to_owned(), 11), (expected.0.to_owned(), *given_up.end())]);
+            let verdict = judge(Known::of(&mut identity, &transactions), log);
+            assert_eq!((verdict, identity.to_string().as_str()), (Verdict::ReadFrom(expected.2), expected.0));
+        }
+        assert_eq!(judge(Known::Before(7), log).declared(IDENTITY, log), None);
     }
 
     #[test]
