@@ -3,6 +3,8 @@
 //! Shows what the host says of itself and adds only what it cannot know: what the copies of master data weighed
 //! before, and how to go on from here.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 
 use xtask::generate::{self, Plan, Plot};
@@ -19,10 +21,16 @@ pub(crate) struct Demo {
     /// Records of acme and of globex.
     #[arg(long, default_value_t = 20_000)]
     records: u64,
+    /// Let acme's records come through a Kafka broker, bit by bit, and watch Silver grow.
+    #[arg(long)]
+    kafka: bool,
 }
 
 impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if self.kafka {
+            return live::run(&root().join(&self.lake), self.records);
+        }
         let plugins = plugins::build()?;
         let lake = root().join(&self.lake);
         let mut host = lake::host(&plugins, &lake)?;
