@@ -17,7 +17,7 @@ use super::silver::{Entity, Silver};
 use super::{Host, PipelineError};
 use crate::conform::fold::{bucket, bucket_bits, fold};
 use crate::conform::plan::EntityPlan;
-use crate::lake::{DataFile, Filter, LakeError, Scan, Table};
+use crate::lake::{CommitError, DataFile, Filter, LakeError, Scan, Table};
 
 /// The transaction under which `<entity>` says how far it has folded.
 const APP_ID: &str = "fold";
@@ -60,13 +60,27 @@ pub(super) async fn all(host: &Arc<Host>, silver: &mut Silver) -> Result<(), Pip
 }
 
 async fn one(host: &Arc<Host>, entity: &mut Entity) -> Result<(), PipelineError> {
-    let Some(versions) = &mut entity.versions else { return Ok(()) };
+    while attempt(host, entity).await? == Fold::Lost {}
+    Ok(())
+}
+
+/// What became of a fold.
+#[derive(PartialEq, Eq)]
+enum Fold {
+    /// The dimension holds all changes known here.
+    Done,
+    /// Another host folded meanwhile; what it left is to be folded upon that.
+    Lost,
+}
+
+async fn attempt(host: &Arc<Host>, entity: &mut Entity) -> Result<Fold, PipelineError> {
+    let Some(versions) = &mut entity.versions else { return Ok(Fold::Done) };
     let started = Instant::now();
     let failed = |source: LakeError| PipelineError::lake("fold a dimension", source);
     let to = entity.rows.version();
     let folded = versions.table.transaction(APP_ID).unwrap_or(-1);
     if folded >= to {
-        return Ok(());
+        return Ok(Fold::Done);
     }
     let files = entity.rows.files().await.map_err(failed)?;
     // Where the log no longer says what came since, everything did.
@@ -84,7 +98,7 @@ async fn one(host: &Arc<Host>, entity: &mut Entity) -> Result<(), PipelineError>
     };
     if changed.is_empty() {
         versions.folded_at = Instant::now();
-        return Ok(());
+        return Ok(Fold::Done);
     }
     let rows = by_bucket(&entity.rows, &files, &changed, bits).await.map_err(failed)?;
     let mut folds = Vec::new();
@@ -98,9 +112,14 @@ async fn one(host: &Arc<Host>, entity: &mut Entity) -> Result<(), PipelineError>
         .filter(|file| bits != bits_now || label(file).is_none_or(|label| changed.contains(label)))
         .collect();
     commit.transactions = vec![(APP_ID.to_owned(), to)];
-    versions.table.commit(&commit).await?;
-    (versions.folded_at, versions.took) = (Instant::now(), started.elapsed());
-    Ok(())
+    match versions.table.commit(&commit).await {
+        Ok(_) => {
+            (versions.folded_at, versions.took) = (Instant::now(), started.elapsed());
+            Ok(Fold::Done)
+        }
+        Err(CommitError::Conflict { .. }) => versions.table.refresh().await.map(|_| Fold::Lost).map_err(failed),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Folds the changes of one bucket into its file.
