@@ -1,12 +1,14 @@
-//! A batch's way to Bronze, with the plugin at work on it meanwhile.
+//! A batch's way to Bronze, with all work on it meanwhile that needs no table of Silver.
 
 use std::sync::Arc;
 
 use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::task::JoinHandle;
 
 use super::active::Active;
 use super::{Host, Machine, PipelineError, now};
+use crate::conform::outcome::Conformed;
 use crate::entity::Answer;
 use crate::lake::{Bronze, Landed};
 use crate::manifest::account::{self, BatchRef, BronzeAccount};
@@ -22,7 +24,9 @@ pub(super) struct Pending {
     /// What Bronze says of it.
     pub(super) account: BronzeAccount,
     /// One for each piece of the batch, in order.
-    pub(super) answers: Vec<Answer>,
+    pub(super) answers: Arc<Vec<Answer>>,
+    /// What the contracts make of them, while it is being made.
+    pub(super) conforming: JoinHandle<Conformed>,
     pub(super) active: Arc<Active>,
 }
 
@@ -53,11 +57,12 @@ pub(super) async fn land(
         let file = landing.put(encoded, ingestion_time).await;
         Ok::<_, PipelineError>((file.map_err(|source| PipelineError::lake("write a Bronze file", source))?, digest))
     };
-    let ((file, records), answers) = try_join(write, transform(&host.machine, &active, &batch)).await?;
+    let ((file, records), answers) = try_join(write, answer(&host.machine, &active, &batch)).await?;
     let account = BronzeAccount { records, start_time, ingestion_time };
     let mut commit = bronze.stage(&batch, Some(file), account::to_info(&account));
     let bronze_version = bronze.append(&mut commit).await.map_err(PipelineError::Commit)?;
-    Ok(Pending { batch, bronze_version, ingestion_time, account, answers, active })
+    let (answers, conforming) = answers;
+    Ok(Pending { batch, bronze_version, ingestion_time, account, answers, conforming, active })
 }
 
 /// Commits `batch`, which has no records, to Bronze; the next run settles it like any other.
@@ -82,15 +87,29 @@ pub(super) async fn again(
         ))
     })?;
     let batch = Arc::new(batch);
-    let answers = transform(&host.machine, &active, &batch).await?;
+    let (answers, conforming) = answer(&host.machine, &active, &batch).await?;
     Ok(Pending {
         batch,
         bronze_version: landed.version,
         ingestion_time: account.ingestion_time,
         account,
         answers,
+        conforming,
         active,
     })
+}
+
+/// What the plugin says of `batch`, and what the contracts make of that, which goes on meanwhile: while the batch before
+/// waits for disks, and the one behind is being read.
+async fn answer(
+    machine: &Machine,
+    active: &Arc<Active>,
+    batch: &Arc<Batch>,
+) -> Result<(Arc<Vec<Answer>>, JoinHandle<Conformed>), PipelineError> {
+    let answers = Arc::new(transform(machine, active, batch).await?);
+    let (active, batch, of, workers) = (active.clone(), batch.clone(), answers.clone(), machine.workers.clone());
+    let conforming = async move { workers.run(move || active.plan.conform(&batch, &of)).await };
+    Ok((answers, tokio::spawn(conforming)))
 }
 
 /// What the plugin says of `batch`, call by call on all cores. Where the calls are cut changes nothing.

@@ -24,16 +24,12 @@ use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
 pub(super) async fn settle(
     host: &Arc<Host>,
     silver: &mut Silver,
-    pending: Pending,
+    mut pending: Pending,
     tally: &mut Tally,
 ) -> Result<(), PipelineError> {
     silver.prepare(host, &pending.active).await?;
-    let pending = Arc::new(pending);
-    let conformed = {
-        let pending = Arc::clone(&pending);
-        host.machine.workers.run(move || pending.active.plan.conform(&pending.batch, &pending.answers)).await
-    };
-    let conformed = Arc::new(conformed);
+    let conformed = (&mut pending.conforming).await.map_err(|panic| PipelineError::Fault(panic.to_string()))?;
+    let (pending, conformed) = (Arc::new(pending), Arc::new(conformed));
     let work = Work { host, batch: pending.of(silver.tenant()), pending: &pending, conformed: &conformed };
 
     // Dimensions first: a fact's references are then looked up in a Silver that holds what the batch itself brought.
@@ -118,7 +114,9 @@ impl Work<'_> {
             }
             match entity.rows.commit(&commit).await {
                 Ok(version) => {
-                    entity.index.apply(delta, version)?;
+                    // On a core of its own: other work of the tenant is waiting for this thread.
+                    let index = entity.index.clone();
+                    self.host.machine.workers.run(move || index.apply(delta, version)).await?;
                     return Ok(account);
                 }
                 // Somebody else wrote: what they kept counts before us, so the batch is decided again.
