@@ -344,10 +344,11 @@ fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
     let mut seed = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_nanos() as u64;
     println!("seed {seed}");
     let acme = Acme::new("killed");
-    let orders = acme.orders(1500, seed);
+    let kills = trials(30).end;
+    // More in each run than is landed before its kill.
+    let orders = acme.orders(500 + 340 * kills, seed);
     let (now, later) = orders.split_at(500);
     acme.produce(now);
-    let kills = trials(30).end;
     let mut killed = 0;
     for (kill, more) in later.chunks(later.len() / kills as usize).enumerate() {
         let before = commits(&acme.workshop);
