@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::chain;
 use crate::registry::tenant::Tenant;
 
 /// Bronze to Silver for many tenants: sandboxed plugins, contracts, history and proof on Delta Lake.
@@ -192,21 +193,6 @@ fn log_to_stderr() {
 /// Says on standard error that something failed, and why.
 fn complain(what: &str, error: &dyn std::error::Error) {
     eprintln!("error: {what}: {}", chain(error));
-}
-
-/// An error and its causes in one line, outermost first.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Transparent errors repeat their cause.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// The runtime that drives input and output; computation has threads of its own.

@@ -4,15 +4,14 @@
 //! settles the batch like any other, and its row `COMPLETE` of the same id comes later in the table.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use serde_json::json;
 use tracing::warn;
 
 use super::line::Line;
 use super::silver::Silver;
-use super::{PipelineError, now};
-use crate::lake::{CommitError, Step};
+use super::{PipelineError, chain, now, settle};
+use crate::lake::Step;
 use crate::manifest::account::{self, BronzeAccount};
 use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
 
@@ -60,21 +59,5 @@ async fn one(line: &mut Line, silver: &mut Silver, error: &PipelineError) -> Res
     let file = silver.manifests.writer().write(manifest::to_records(&[manifest]), &[]).await.map_err(failed)?;
     let mut commit = silver.manifests.begin("STREAMING UPDATE");
     commit.adds.push(file);
-    loop {
-        match silver.manifests.commit(&commit).await {
-            Ok(_) => return Ok(()),
-            Err(CommitError::Conflict { .. }) => drop(silver.manifests.refresh().await.map_err(failed)?),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// An error and its causes.
-fn chain(error: &PipelineError) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    settle::append(&mut silver.manifests, &commit).await
 }

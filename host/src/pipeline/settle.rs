@@ -184,7 +184,7 @@ impl Work<'_> {
             let file = table.writer().put(encoded, &[]).await;
             commit.adds.push(file.map_err(|source| PipelineError::lake("write quarantine", source))?);
         }
-        self.append(table, &commit).await?;
+        append(table, &commit).await?;
         Ok(account)
     }
 
@@ -247,22 +247,24 @@ impl Work<'_> {
             .map_err(|source| PipelineError::lake("write manifests", source))?;
         let mut commit = self.stage(&silver.manifests, &self.batch);
         commit.adds.push(file);
-        self.append(&mut silver.manifests, &commit).await
+        append(&mut silver.manifests, &commit).await
     }
+}
 
-    /// Commits to a table that all sources of the tenant append to and nobody decides against.
-    async fn append(&self, table: &mut Table, commit: &Commit) -> Result<(), PipelineError> {
-        loop {
-            match table.commit(commit).await {
-                Ok(_) => return Ok(()),
-                Err(CommitError::Conflict { .. }) => {
-                    table.refresh().await.map_err(|source| PipelineError::lake("read a table's log", source))?;
-                    if self.is_in(table) {
-                        return Ok(());
-                    }
+/// Commits to a table that all sources of the tenant append to and nobody decides against; nothing is done where the table
+/// has consumed what the commit's transactions name.
+pub(super) async fn append(table: &mut Table, commit: &Commit) -> Result<(), PipelineError> {
+    loop {
+        match table.commit(commit).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict { .. }) => {
+                table.refresh().await.map_err(|source| PipelineError::lake("read a table's log", source))?;
+                let consumed = |(app_id, to): &(String, i64)| table.transaction(app_id).is_some_and(|at| at >= *to);
+                if commit.transactions.iter().any(consumed) {
+                    return Ok(());
                 }
-                Err(error) => return Err(error.into()),
             }
+            Err(error) => return Err(error.into()),
         }
     }
 }
