@@ -102,8 +102,8 @@ impl<V> Debug for Store<V> {
 /// Where the mark lies on disk: before every key, which has more bytes.
 const MARK: &[u8] = &[0];
 
-/// The bits of a filter, and how many of them stand for a key: at eight million keys one new key in six is looked for in
-/// vain, at two million one in three hundred.
+/// The bits of a filter, and how many of them stand for a key: at eight million keys one new key in seven is looked for in
+/// vain, at two million one in five hundred.
 const FILTER_BITS: usize = 1 << 25;
 const FILTER_HASHES: u32 = 4;
 

@@ -30,7 +30,7 @@ const TAG: &str = "bronze_version";
 
 /// The transaction whose version is that of the newest summary. No source can have the name: it has a capital letter.
 const SUMMARY: &str = "SUMMARY";
-/// Versions from one summary to the next: what a host reads when it starts, at most, and about a day at one batch a minute.
+/// Versions from one summary to the next: what a host reads when it starts, at most, and most of a day at one batch a minute.
 const SUMMARY_EVERY: i64 = 1000;
 
 /// The columns of a Bronze table: a batch's, then what is known at the commit only.

@@ -5,7 +5,7 @@
 //! clock did and what the host did; only the first becomes a verdict.
 //!
 //! A guest hands control back after so much fuel, and then the clock is looked at. Wasmtime's own interruption, by
-//! epochs, does the same with a second test beside that of the fuel in every loop and function, for an eighth of a
+//! epochs, does the same with a second test beside that of the fuel in every loop and function, for a tenth of a
 //! mapping's time.
 
 use std::future::Future;
