@@ -23,10 +23,11 @@ pub mod trial;
 pub mod workers;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::conform::store::StoreError;
 use crate::digest::DigestKey;
@@ -36,8 +37,9 @@ use crate::registry::configured::ConfiguredError;
 use crate::registry::plugin::FindError;
 use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::sandbox::{DescribeError, Engine, HostFault, PluginLoadError};
-use crate::source::SourceError;
+use crate::source::files::Reading;
 use crate::source::kafka::{self, Standing};
+use crate::source::{Source, SourceError};
 pub use keys::{KeyError, Keys};
 pub use silver::KEY_PROPERTY;
 pub use workers::Workers;
@@ -45,8 +47,10 @@ pub use workers::Workers;
 /// What all tenants of a host share.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// The lake.
+    /// The lake, whose clock is the host's.
     pub lake: Lake,
+    /// Where records come from.
+    pub inputs: Arc<dyn Inputs>,
     /// What computes.
     pub machine: Machine,
     /// The key of the proof's digests.
@@ -59,6 +63,22 @@ pub struct Host {
     pub stop: Stop,
     /// How to run.
     pub settings: Settings,
+}
+
+/// Opens the sources of tenants.
+pub trait Inputs: fmt::Debug + Send + Sync {
+    /// The source that `settings` of `tenant` state, at its beginning.
+    fn open(&self, tenant: &str, settings: &SourceSettings, reading: Reading) -> Box<dyn Source>;
+}
+
+/// The files and topics that tenants state.
+#[derive(Debug)]
+pub struct Stated;
+
+impl Inputs for Stated {
+    fn open(&self, _: &str, settings: &SourceSettings, reading: Reading) -> Box<dyn Source> {
+        settings.open(reading)
+    }
 }
 
 /// What computes, with or without a lake.
@@ -274,12 +294,6 @@ pub async fn acknowledge_gap(
     let bronze = Bronze::open(&host.lake, tenant, source).await;
     let mut bronze = bronze.map_err(|error| PipelineError::lake("open Bronze", error))?;
     land::declare(host, &mut bronze, &batch).await.map(Some)
-}
-
-/// Microseconds since the epoch, now.
-fn now() -> i64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970");
-    elapsed.as_micros() as i64
 }
 
 /// An error and its causes in one line, outermost first.

@@ -79,6 +79,16 @@ pub enum Next {
     Unplaced,
 }
 
+/// What a source says of which host runs the Silver of its tenant. Of all sources of a tenant the stake with the least `of`
+/// decides; who holds it runs Silver, and the others land in Bronze.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stake {
+    /// What is held by one host at a time: the first topic's name.
+    pub of: String,
+    /// Whether this host holds it, as far as it knows.
+    pub held: bool,
+}
+
 /// An ordered, replayable supply of records.
 ///
 /// Calls block and run on a worker thread, one at a time. A batch that was handed out is landed, or found to be
@@ -94,6 +104,9 @@ pub trait Source: Send {
     /// Takes up where Bronze ends now, by transaction identifier: after [`Next::Unplaced`], and after a batch that
     /// others had landed, in whole or in part. What was read ahead from elsewhere is dropped.
     fn place(&mut self, transactions: &BTreeMap<String, i64>) -> Result<(), SourceError>;
+
+    /// What it says of which host runs Silver; none where all that it reads is this host's.
+    fn stake(&self) -> Option<Stake>;
 
     /// Hears that the records of `spans` are in every table.
     fn acknowledge(&mut self, spans: &[Span]);

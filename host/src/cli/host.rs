@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::CliError;
 use crate::digest::DigestKey;
 use crate::lake::Lake;
-use crate::pipeline::{Host, Keys, Machine, Settings, Stop, Workers};
+use crate::pipeline::{Host, Keys, Machine, Settings, Stated, Stop, Workers};
 use crate::registry::canonical;
 use crate::registry::tenant::{self, Diagnostics, Tenant};
 use crate::sandbox::{self, Engine, EngineSettings};
@@ -48,6 +48,7 @@ pub(super) async fn open(folder: &Path, workers: Option<usize>, settings: Settin
         keys.own("digest").map_err(|error| CliError::caused("failed to read the key of digests", error))?;
     Ok(Host {
         lake,
+        inputs: std::sync::Arc::new(Stated),
         machine: machine(workers)?,
         digest_key: DigestKey::new(digest_key),
         keys,

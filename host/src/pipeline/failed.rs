@@ -10,22 +10,22 @@ use tracing::warn;
 
 use super::line::Line;
 use super::silver::Silver;
-use super::{PipelineError, chain, now, settle};
+use super::{Host, PipelineError, chain, settle};
 use crate::lake::Step;
 use crate::manifest::account::{self, BronzeAccount};
 use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
 
 /// Marks the first batch of each line that is in Bronze and not in every table, because of `error`. What cannot be
 /// written is only logged: the error itself is on its way to the operator.
-pub(super) async fn record(lines: &mut [Line], silver: &mut Silver, error: &PipelineError) {
+pub(super) async fn record(host: &Host, lines: &mut [Line], silver: &mut Silver, error: &PipelineError) {
     for line in lines {
-        if let Err(failed) = one(line, silver, error).await {
+        if let Err(failed) = one(host, line, silver, error).await {
             warn!(source = line.name, error = chain(&failed), "failed to write the manifest of a failure");
         }
     }
 }
 
-async fn one(line: &mut Line, silver: &mut Silver, error: &PipelineError) -> Result<(), PipelineError> {
+async fn one(host: &Host, line: &mut Line, silver: &mut Silver, error: &PipelineError) -> Result<(), PipelineError> {
     let settled = silver.manifests.transaction(&line.name).unwrap_or(-1);
     let steps = line.bronze.steps(settled).await;
     let steps = steps.map_err(|source| PipelineError::lake("read the Bronze log", source))?;
@@ -34,6 +34,7 @@ async fn one(line: &mut Line, silver: &mut Silver, error: &PipelineError) -> Res
         Step::Activation(_) | Step::Summary(_) => None,
     });
     let Some(batch) = batch else { return Ok(()) };
+    let now = host.lake.world().now();
     let account: Option<BronzeAccount> = account::from_info(&batch.info);
     let digests = line.activations.at(batch.version);
     let (tenant, source) = (silver.tenant().to_owned(), line.name.clone());
@@ -42,8 +43,8 @@ async fn one(line: &mut Line, silver: &mut Silver, error: &PipelineError) -> Res
         manifest_id: id(Layer::Silver),
         batch_id: format!("{source}@{}", batch.version),
         record_count: batch.records,
-        start_time: account.map_or_else(now, |account| account.ingestion_time),
-        end_time: now(),
+        start_time: account.map_or(now, |account| account.ingestion_time),
+        end_time: now,
         status: Status::Failed,
         quality_checks: QualityChecks::default(),
         layer: Layer::Silver,

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use tokio::time::Instant;
 
 use super::silver::{Entity, Silver};
 use super::{Host, PipelineError};

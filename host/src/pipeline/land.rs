@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
 
 use super::active::Active;
-use super::{Host, Machine, PipelineError, now};
+use super::{Host, Machine, PipelineError};
 use crate::conform::outcome::Conformed;
 use crate::entity::Answer;
 use crate::lake::{Bronze, Landed};
@@ -47,7 +47,8 @@ pub(super) async fn land(
     batch: Batch,
 ) -> Result<Pending, PipelineError> {
     let batch = Arc::new(batch);
-    let (start_time, ingestion_time) = (now(), now());
+    let start_time = host.lake.world().now();
+    let ingestion_time = start_time;
     let landing = bronze.landing();
     let write = async {
         let (records, key, encoder) = (Arc::clone(&batch), host.digest_key.clone(), landing.clone());
@@ -67,7 +68,7 @@ pub(super) async fn land(
 
 /// Commits `batch`, which has no records, to Bronze; the next run settles it like any other.
 pub(super) async fn declare(host: &Host, bronze: &mut Bronze, batch: &Batch) -> Result<i64, PipelineError> {
-    let now = now();
+    let now = host.lake.world().now();
     let account = BronzeAccount { records: digest(&host.digest_key, batch), start_time: now, ingestion_time: now };
     let mut commit = bronze.stage(batch, None, account::to_info(&account));
     bronze.append(&mut commit).await.map_err(PipelineError::Commit)

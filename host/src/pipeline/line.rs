@@ -78,7 +78,7 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>,
                 }
             }
         }
-        let mut records = source.open(reading);
+        let mut records = host.inputs.open(&tenant.name, source, reading);
         records.resume(&progress)?;
         let seen = bronze.version();
         lines.push(Line {

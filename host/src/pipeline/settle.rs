@@ -12,7 +12,7 @@ use serde_json::json;
 use super::index::Dimensions;
 use super::land::Pending;
 use super::silver::{Entity, Silver};
-use super::{Host, PipelineError, Tally, accounts, now};
+use super::{Host, PipelineError, Tally, accounts};
 use crate::conform::outcome::Conformed;
 use crate::conform::written::Lineage;
 use crate::lake::quarantine::{self, Circumstances};
@@ -230,7 +230,7 @@ impl Work<'_> {
         let of_silver = Manifest {
             manifest_id: manifest_id.clone(),
             start_time: self.pending.ingestion_time,
-            end_time: now(),
+            end_time: self.host.lake.world().now(),
             quality_checks: accounts::quality(entities, records),
             layer: Layer::Silver,
             lineage: vec![bronze.manifest_id.clone()],

@@ -35,14 +35,13 @@ async fn drive(
     let mut silver = Silver::open(host, &tenant.name).await?;
     let ended = work(host, &mut lines, &mut silver, observer, tally).await;
     if let Err(error) = &ended {
-        failed::record(&mut lines, &mut silver, error).await;
+        failed::record(host, &mut lines, &mut silver, error).await;
     }
     // Whatever ended the work, what is in the changes belongs in the dimensions.
     let folded = fold::all(host, &mut silver).await;
     // The end of a source may wait for brokers.
-    let closed = tokio::task::spawn_blocking(move || drop(lines)).await;
-    let closed = closed.map_err(|panic| PipelineError::Fault(panic.to_string()));
-    ended.and(folded).and(closed)?;
+    host.machine.workers.aside(move || drop(lines)).await;
+    ended.and(folded)?;
     silver.persist()
 }
 

@@ -8,36 +8,61 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// A number of cores to compute on.
+/// What computes.
 #[derive(Clone, Debug)]
-pub struct Workers {
-    permits: Arc<Semaphore>,
-    count: usize,
+pub struct Workers(Place);
+
+/// Where it computes.
+#[derive(Clone, Debug)]
+enum Place {
+    Cores { permits: Arc<Semaphore>, count: usize },
+    Caller,
 }
 
 impl Workers {
-    /// As many computations at once as `count`, at least one.
+    /// As many computations at once as `count`, at least one, each on a core of its own.
     pub fn new(count: usize) -> Self {
         let count = count.max(1);
-        Self { permits: Arc::new(Semaphore::new(count)), count }
+        Self(Place::Cores { permits: Arc::new(Semaphore::new(count)), count })
+    }
+
+    /// Each computation in the thread that asks for it, so that nothing runs beside it: for a simulation, whose every step
+    /// comes in an order of its own choice.
+    pub fn in_place() -> Self {
+        Self(Place::Caller)
     }
 
     /// How many computations run at once.
     pub fn count(&self) -> usize {
-        self.count
+        match &self.0 {
+            Place::Cores { count, .. } => *count,
+            Place::Caller => 1,
+        }
     }
 
-    /// Runs `compute` on a core of its own and gives its result; a panic in it goes on in the caller.
+    /// Runs `compute` where it belongs and gives its result; a panic in it goes on in the caller.
     pub async fn run<T: Send + 'static>(&self, compute: impl FnOnce() -> T + Send + 'static) -> T {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let result = tokio::task::spawn_blocking(move || {
+        let permit = match &self.0 {
+            Place::Cores { permits, .. } => {
+                Some(Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed"))
+            }
+            Place::Caller => None,
+        };
+        let compute = move || {
             let _permit = permit;
             compute()
-        })
-        .await;
-        match result {
-            Ok(value) => value,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.aside(compute).await
+    }
+
+    /// Runs what waits more than it computes: it takes no core from anybody.
+    pub async fn aside<T: Send + 'static>(&self, wait: impl FnOnce() -> T + Send + 'static) -> T {
+        match self.0 {
+            Place::Caller => wait(),
+            Place::Cores { .. } => match tokio::task::spawn_blocking(wait).await {
+                Ok(value) => value,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
         }
     }
 }

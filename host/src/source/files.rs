@@ -41,7 +41,7 @@ pub use self::discover::{Pattern, PatternError};
 use self::discover::{ScanError, scan};
 use self::ledger::{Consumed, Evidence, Facts, Reached};
 use self::reader::{Manner, ReadError, Reader};
-use super::{BatchBounds, Next, Progress, Source, SourceError};
+use super::{BatchBounds, Next, Progress, Source, SourceError, Stake};
 use crate::position::Span;
 use crate::record::{BATCH_BYTES_MAX, BatchBuilder, Received};
 
@@ -354,6 +354,10 @@ impl Source for Files {
             "another host landed records of this source, which now are {found}, expected one host for a source of files; \
              stop all but one, and run it again"
         )))
+    }
+
+    fn stake(&self) -> Option<Stake> {
+        None
     }
 
     fn acknowledge(&mut self, _spans: &[Span]) {}

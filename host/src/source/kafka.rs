@@ -35,7 +35,7 @@ use self::poller::Poller;
 pub use self::settings::{Mechanism, Sasl, Secret, Settings, Tls, TlsIdentity, adjustable, check};
 use self::state::{Evidence, Placement, Shared};
 use super::files::Reading;
-use super::{BatchBounds, Next, Progress, Source, SourceError};
+use super::{BatchBounds, Next, Progress, Source, SourceError, Stake};
 use crate::position::Span;
 
 /// How often the client says what it received, where a run ends with its input.
@@ -161,6 +161,12 @@ impl Source for Kafka {
         drop(state);
         self.shared.notify();
         Ok(())
+    }
+
+    fn stake(&self) -> Option<Stake> {
+        let of = self.settings.topics.first()?.clone();
+        let held = self.shared.lock().partition(&of, 0).is_some();
+        Some(Stake { of, held })
     }
 
     fn acknowledge(&mut self, spans: &[Span]) {
