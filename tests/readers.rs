@@ -5,7 +5,7 @@ use std::process::Command;
 
 use xtask::generate::{self, Plan, Plot, TENANTS};
 
-use crate::support::{Workshop, root};
+use crate::support::{Workshop, copy, root};
 
 /// The Python that has the readers.
 pub(crate) fn python() -> PathBuf {
@@ -23,13 +23,19 @@ pub(crate) fn python() -> PathBuf {
 
 #[test]
 fn deltalake_polars_and_duckdb_see_the_same_tables() {
-    let workshop = Workshop::new(&TENANTS);
+    let workshop = Workshop::new(&["acme", "globex", "github", "clinic"]);
     for tenant in TENANTS {
         let plan = Plan { records: 500, seed: 3, plot: Plot::Lively, answer: false };
         generate::write(tenant, plan, &workshop.path("input")).expect("the workshop is ours");
     }
+    for tenant in ["github", "clinic"] {
+        copy(&root().join("tenants").join(tenant).join("samples"), &workshop.path("input").join(tenant));
+    }
     // Enough commits for a checkpoint.
-    workshop.run("--input acme/orders=input/acme --input globex/sales=input/globex --batch-records 20");
+    workshop.run(
+        "--input acme/orders=input/acme --input globex/sales=input/globex --input github/deliveries=input/github \
+         --input clinic/bundles=input/clinic --batch-records 20",
+    );
     let mut script = Command::new(python());
     let done =
         script.arg(root().join("tests/readers/read_tables.py")).arg(workshop.lake()).output().expect("Python runs");
@@ -42,6 +48,8 @@ fn deltalake_polars_and_duckdb_see_the_same_tables() {
         "globex/silver/product",
         "globex/quarantine",
         "acme/manifests",
+        "github/silver/account",
+        "clinic/silver/encounter",
     ] {
         assert!(seen["tables"][table]["rows"].as_u64() > Some(0), "{table}: {seen}");
         assert!(seen["tables"][table]["reader"].as_u64() == Some(1), "{table}: {seen}");

@@ -1,7 +1,7 @@
-//! The checks that CI runs: lints, tests, and readers that are not ours.
+//! The checks that CI runs: lints and tests.
 
-use crate::shell::{Failure, cargo, data, program, run, succeeds};
-use crate::{lake, plugins, setup};
+use crate::shell::{Failure, cargo, data, run, succeeds};
+use crate::{plugins, setup};
 
 /// How many of the trials that a test repeats are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) enum Trials {
     All,
 }
 
-/// Runs the tests of the workspace, then opens a lake in the readers that people use.
+/// Runs the tests of the workspace.
 pub(crate) fn test(trials: Trials) -> Result<(), Failure> {
     setup::all()?;
     let folder = plugins::build()?;
@@ -31,16 +31,7 @@ pub(crate) fn test(trials: Trials) -> Result<(), Failure> {
         }
         None => println!("found no recorded data: set SILVERSMITH_DATA to test on it"),
     }
-    run(&mut tests)?;
-    readers(&folder)
-}
-
-/// Takes the samples to a new lake and opens its tables in deltalake, Polars and DuckDB.
-fn readers(plugins: &std::path::Path) -> Result<(), Failure> {
-    let folder = lake::fresh("readers-lake")?;
-    run(&mut lake::host(plugins, &folder)?)?;
-    let python = setup::python()?;
-    run(program(python, ["tests/readers/read_tables.py"]).arg(&folder))
+    run(&mut tests)
 }
 
 /// Checks format, lints, and, where `cargo-deny` is installed, licences and sources.
