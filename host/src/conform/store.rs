@@ -88,6 +88,8 @@ struct Disk {
     entries: Keyspace,
     /// Which keys may be there: most that are asked for are new, and are told so without a look at the runs.
     filter: BloomFilter,
+    /// The mark of the newest run.
+    mark: Option<Vec<u8>>,
     // Its threads merge runs, until it is dropped.
     _database: Database,
 }
@@ -125,8 +127,7 @@ impl<V: AsRef<[u8]>> Store<V> {
             return Ok(Self::new(bounds));
         }
         let disk = Disk::open(&bounds).map_err(|source| failed(&bounds.folder, source))?;
-        let mark = disk.entries.get(MARK).map_err(|source| failed(&bounds.folder, source))?;
-        Ok(Self { mark: mark.map(|mark| mark.to_vec()), disk: Some(disk), ..Self::new(bounds) })
+        Ok(Self { mark: disk.mark.clone(), disk: Some(disk), ..Self::new(bounds) })
     }
 
     /// What the owner wrote with the last changes; none before the first [`Self::apply`].
@@ -179,7 +180,10 @@ impl<V: AsRef<[u8]>> Store<V> {
 
     /// Writes what is in memory to disk, if the store lies there: the next owner then reads nothing again.
     pub fn persist(&mut self) -> Result<(), StoreError> {
-        if self.is_on_disk() { self.spill() } else { Ok(()) }
+        match &self.disk {
+            Some(disk) if disk.mark != self.mark => self.spill(),
+            _ => Ok(()),
+        }
     }
 
     /// Moves what is in memory to disk, with its mark.
@@ -218,7 +222,8 @@ impl Disk {
                 filter.insert_hash(prefix(key));
             }
         }
-        Ok(Self { entries, filter, _database: database })
+        let mark = entries.get(MARK)?.map(|mark| mark.to_vec());
+        Ok(Self { entries, filter, mark, _database: database })
     }
 
     /// Adds `run`, which is sorted, and `mark`, as one.
@@ -229,7 +234,9 @@ impl Disk {
             ingestion.write(key.as_slice(), value.as_ref())?;
             self.filter.insert_hash(prefix(key));
         }
-        ingestion.finish()
+        ingestion.finish()?;
+        self.mark = Some(mark.to_vec());
+        Ok(())
     }
 
     fn retain(&self, keep: impl Fn(&[u8]) -> bool) -> Result<(), fjall::Error> {
