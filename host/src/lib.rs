@@ -23,5 +23,6 @@ pub mod source;
 pub mod digest;
 pub mod entity;
 pub mod excerpt;
+mod mutant;
 pub mod position;
 pub mod record;

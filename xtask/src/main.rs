@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod demo;
 mod lake;
+mod mutants;
 mod plugins;
 
 use std::path::PathBuf;
@@ -39,14 +40,16 @@ enum Verb {
     /// Start or stop Kafka brokers to try things on.
     #[command(subcommand)]
     Kafka(Kafka),
-    /// Run all tests: of the workspace, and of the readers that people use.
+    /// Run all tests.
     Test,
     /// Check format, lints, licences and sources.
     Lint,
     /// Measure the host against DuckDB in one run.
     Bench(bench::Bench),
-    /// Run all tests, with every repeated trial in full number.
+    /// Run all tests, with every repeated trial in full number, then the mutants.
     Soak,
+    /// Take each guard of the host away in turn, and see that a test misses it.
+    Mutants,
 }
 
 #[derive(Subcommand)]
@@ -100,7 +103,8 @@ fn main() -> ExitCode {
         Verb::Test => check::test(check::Trials::Some),
         Verb::Lint => check::lint(),
         Verb::Bench(bench) => bench.run(),
-        Verb::Soak => check::test(check::Trials::All),
+        Verb::Soak => check::test(check::Trials::All).and_then(|()| mutants::run()),
+        Verb::Mutants => mutants::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::log::{DataFile, Entry, Line, Metadata, Protocol, Remove, Transaction};
 use super::table::Table;
 use super::{LakeError, Place};
+use crate::mutant::{Safeguard, without};
 
 /// How often a put is tried before its outcome is given up as unknown.
 const TRIES: u32 = 4;
@@ -204,7 +205,9 @@ async fn attempt(place: &Place, version: i64, commit: &Commit) -> Outcome {
         tried += 1;
         let failure = place.io(&super::log::entry_name(version), failure);
         match place.entry(version).await {
-            Ok(Some(entry)) if entry.commit_id.as_deref() == Some(commit.id()) => {
+            Ok(Some(entry))
+                if entry.commit_id.as_deref() == Some(commit.id()) && !without(Safeguard::CommitIdentity) =>
+            {
                 // It is there, but the failure may have been that of making it durable.
                 return match place.settle().await {
                     Ok(()) => Outcome::Ours,

@@ -25,6 +25,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use crate::mutant::{Safeguard, without};
+
 /// The steps that every local write is made of: each is a point where a disk may fail or a machine may stop.
 ///
 /// The methods do the real thing; a test replaces those it wants to watch or to break.
@@ -158,7 +160,9 @@ struct Staged {
 impl Staged {
     /// Gives the file its name, in the one order that survives a crash after every step.
     fn publish(&self, disk: &dyn Disk, mode: &PutMode) -> io::Result<()> {
-        disk.sync(&self.file, &self.path)?;
+        if !without(Safeguard::FileSync) {
+            disk.sync(&self.file, &self.path)?;
+        }
         match mode {
             PutMode::Create => {
                 disk.link(&self.path, &self.to)?;
@@ -166,6 +170,9 @@ impl Staged {
                 drop(disk.remove(&self.path));
             }
             PutMode::Overwrite | PutMode::Update(_) => disk.rename(&self.path, &self.to)?,
+        }
+        if without(Safeguard::FolderSync) {
+            return Ok(());
         }
         disk.sync_folder(self.to.parent().expect("an object lies in a folder: stage() made it"))
     }

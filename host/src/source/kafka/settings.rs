@@ -13,6 +13,8 @@ use rdkafka::ClientConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::mutant::{Safeguard, without};
+
 /// A Kafka source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -171,7 +173,7 @@ impl Settings {
             // The tables say where to go on, and nobody else.
             ("enable.auto.commit", "false".to_owned()),
             ("enable.auto.offset.store", "false".to_owned()),
-            ("auto.offset.reset", "error".to_owned()),
+            ("auto.offset.reset", if without(Safeguard::Reset) { "latest" } else { "error" }.to_owned()),
             ("isolation.level", "read_committed".to_owned()),
             ("check.crcs", "true".to_owned()),
             ("allow.auto.create.topics", "false".to_owned()),

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::mutant::{Safeguard, without};
+
 /// A partition of a topic, for ever: a topic that was deleted and made again has another id.
 ///
 /// Its text is the Delta transaction identifier under which Bronze stores the last offset:
@@ -115,9 +117,12 @@ pub(super) enum Verdict {
 pub(super) fn judge(known: Known, log: Log) -> Verdict {
     match known {
         Known::Nothing => Verdict::ReadFrom(log.start),
-        Known::Before(next) if log.end < next => Verdict::CutOff { next, end: log.end },
-        Known::Before(next) if next < log.start => Verdict::Lost { first: next, last: log.start - 1 },
+        Known::Before(next) if log.end < next && !without(Safeguard::CutOff) => Verdict::CutOff { next, end: log.end },
+        Known::Before(next) if next < log.start && !without(Safeguard::LostOffsets) => {
+            Verdict::Lost { first: next, last: log.start - 1 }
+        }
         Known::Before(next) => Verdict::ReadFrom(next),
+        Known::Another { .. } if without(Safeguard::TopicIdentity) => Verdict::ReadFrom(log.start),
         Known::Another { app_id, last } => Verdict::Another { app_id, last },
     }
 }
@@ -210,7 +215,7 @@ impl Guard {
     /// Judges the record at `offset`, and is behind it if it is admitted.
     pub(super) fn admit(&mut self, offset: i64) -> Admission {
         let expected = self.next;
-        if offset < expected {
+        if offset < expected && !without(Safeguard::Order) {
             return Admission::Stale;
         }
         let doubtful = match self.behind {
