@@ -3,6 +3,7 @@
 //! Bronze is held against what `kcat` reads from the broker, row by row. Silver is held against the tables that the
 //! same records give through files, in the order in which Bronze holds them.
 
+mod hosts;
 mod losses;
 
 use std::collections::BTreeMap;
@@ -210,13 +211,14 @@ fn in_order(lake: &Path) -> Vec<Batch> {
     })
 }
 
-/// Silver and quarantine, without what says where records came from.
+/// Silver and quarantine, without what says where records came from, and when.
 fn without_origin(mut tables: BTreeMap<String, Vec<Row>>) -> BTreeMap<String, Vec<Row>> {
     tables.retain(|table, _| !table.starts_with("bronze/"));
     for rows in tables.values_mut() {
         for row in rows.iter_mut() {
             let origin = [
                 "_position",
+                "_is_late",
                 "source_topic",
                 "partition",
                 "offset",

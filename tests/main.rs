@@ -9,6 +9,7 @@ mod kafka;
 mod killed;
 mod privacy;
 mod readers;
+mod restored;
 mod same_tables;
 mod saving;
 mod support;

@@ -21,6 +21,7 @@ pub mod pii;
 pub mod plan;
 pub mod rows;
 pub mod store;
+pub mod watermark;
 pub mod written;
 
 mod check;

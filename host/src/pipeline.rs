@@ -16,6 +16,7 @@ mod index;
 mod keys;
 mod land;
 mod line;
+mod recovery;
 mod settle;
 mod silver;
 mod tenant;
@@ -293,7 +294,7 @@ pub async fn acknowledge_gap(
     let Some(batch) = Standing::acknowledge(source, standings) else { return Ok(None) };
     let bronze = Bronze::open(&host.lake, tenant, source).await;
     let mut bronze = bronze.map_err(|error| PipelineError::lake("open Bronze", error))?;
-    land::declare(host, &mut bronze, &batch).await.map(Some)
+    land::only(host, &mut bronze, batch).await.map(Some)
 }
 
 /// An error and its causes in one line, outermost first.

@@ -10,6 +10,7 @@ use crate::pipeline::{Host, Keys, Machine, Settings, Stated, Stop, Workers};
 use crate::registry::canonical;
 use crate::registry::tenant::{self, Diagnostics, Tenant};
 use crate::sandbox::{self, Engine, EngineSettings};
+use crate::source::kafka;
 
 /// Where the host keeps what belongs to no tenant; no tenant can have this name.
 const HOST_FOLDER: &str = "_host";
@@ -44,6 +45,13 @@ pub(super) async fn open(folder: &Path, workers: Option<usize>, settings: Settin
     let lake = Lake::open(folder).map_err(failed)?;
     let own = folder.join(HOST_FOLDER);
     let keys = Keys::new(own.join("keys"));
+    // Hosts share a lake, and none may wait for the index of another that stands still.
+    let name = kafka::host_name();
+    if !name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')) || name.starts_with('.') {
+        return Err(CliError::Usage(format!(
+            "found the host name `{name}`, expected letters, digits, `.`, `-` and `_`: name this host in SILVERSMITH_HOST"
+        )));
+    }
     let digest_key =
         keys.own("digest").map_err(|error| CliError::caused("failed to read the key of digests", error))?;
     Ok(Host {
@@ -52,7 +60,7 @@ pub(super) async fn open(folder: &Path, workers: Option<usize>, settings: Settin
         machine: machine(workers)?,
         digest_key: DigestKey::new(digest_key),
         keys,
-        index_folder: own.join("index"),
+        index_folder: own.join("index").join(name),
         stop: Stop::default(),
         settings,
     })

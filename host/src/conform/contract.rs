@@ -194,7 +194,10 @@ impl Contract {
                 add("_is_current", ArrowType::Boolean);
                 add("_is_deleted", ArrowType::Boolean);
             }
-            Table::Facts => add("_row", ArrowType::Int32),
+            Table::Facts => {
+                add("_is_late", ArrowType::Boolean);
+                add("_row", ArrowType::Int32);
+            }
         }
         add("_position", ArrowType::Utf8);
         add("_checksum", ArrowType::Binary);

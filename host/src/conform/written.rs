@@ -31,6 +31,8 @@ pub struct Lineage<'a> {
     pub manifest_id: &'a str,
     /// When the batch came into Bronze, microseconds since the epoch.
     pub ingested: i64,
+    /// Whether each record is late; null where it has no event time.
+    pub late: &'a BooleanArray,
 }
 
 /// The rows of a dimension that go into `<entity>_changes`, in its schema and in the order of arrival.
@@ -55,7 +57,10 @@ pub fn changes(plan: &EntityPlan, rows: &EntityRows, outcomes: &[RowOutcome], li
 
 /// The rows of a fact that go into `<entity>`, in its schema.
 pub fn facts(plan: &EntityPlan, rows: &EntityRows, outcomes: &[RowOutcome], lineage: Lineage<'_>) -> RecordBatch {
-    Kept::new(outcomes).table(plan, Table::Facts, rows, vec![], lineage)
+    let kept = Kept::new(outcomes);
+    let records: UInt32Array = kept.rows().map(|row| rows.record[row]).collect();
+    let late = take(lineage.late, &records, None).expect("every record has a place among its batch's");
+    kept.table(plan, Table::Facts, rows, vec![late], lineage)
 }
 
 struct Kept {

@@ -19,6 +19,8 @@ pub(super) struct Active {
     pub(super) digests: Digests,
     pub(super) plan: Plan,
     pub(super) plugin: Plugin,
+    /// Microseconds that an event time may lie behind the latest.
+    pub(super) allowed_lateness: i64,
 }
 
 /// The key of tokens where nothing is stored: they are only shown, and equal no stored ones.
@@ -67,5 +69,7 @@ pub(super) fn activate(
         .map_err(|findings| configured.wrong(&findings))?;
     let digests =
         Digests { plugin: ObjectDigest::of(wasm), configuration: ObjectDigest::of(configured.canonical().as_bytes()) };
-    Ok(Active { digests, plan, plugin: component.plugin(descriptor, configured.limits) })
+    let (plugin, allowed_lateness) =
+        (component.plugin(descriptor, configured.limits), configured.allowed_lateness.unwrap_or(0));
+    Ok(Active { digests, plan, plugin, allowed_lateness })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::BooleanArray;
 use futures::future::try_join;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
@@ -9,8 +10,9 @@ use tokio::task::JoinHandle;
 use super::active::Active;
 use super::{Host, Machine, PipelineError};
 use crate::conform::outcome::Conformed;
+use crate::conform::watermark::Watermark;
 use crate::entity::Answer;
-use crate::lake::{Bronze, Landed};
+use crate::lake::{Bronze, DataFile, Landed, Landing};
 use crate::manifest::account::{self, BatchRef, BronzeAccount};
 use crate::manifest::{self, Layer};
 use crate::record::Batch;
@@ -28,6 +30,10 @@ pub(super) struct Pending {
     /// What the contracts make of them, while it is being made.
     pub(super) conforming: JoinHandle<Conformed>,
     pub(super) active: Arc<Active>,
+    /// Whether each record is late.
+    pub(super) late: BooleanArray,
+    /// Where its source stands behind it.
+    pub(super) watermark: Watermark,
 }
 
 impl Pending {
@@ -37,6 +43,13 @@ impl Pending {
         let manifest_id = manifest::id(tenant, &source, self.bronze_version, Layer::Silver);
         BatchRef { source, bronze_version: self.bronze_version, manifest_id }
     }
+
+    /// Tells which of its records are late, where the source stood at `watermark` before it.
+    pub(super) fn behind(mut self, mut watermark: Watermark) -> Self {
+        self.late = watermark.pass(&self.batch, self.active.allowed_lateness);
+        self.watermark = watermark;
+        self
+    }
 }
 
 /// Commits `batch` to Bronze, and transforms it under `active` while its file is being written.
@@ -44,40 +57,30 @@ pub(super) async fn land(
     host: &Host,
     bronze: &mut Bronze,
     active: Arc<Active>,
+    watermark: Watermark,
     batch: Batch,
 ) -> Result<Pending, PipelineError> {
     let batch = Arc::new(batch);
-    let start_time = host.lake.world().now();
-    let ingestion_time = start_time;
-    let landing = bronze.landing();
-    let write = async {
-        let (records, key, encoder) = (Arc::clone(&batch), host.digest_key.clone(), landing.clone());
-        let encode = move || (encoder.encode(&records, ingestion_time), digest(&key, &records));
-        let (encoded, digest) = host.machine.workers.run(encode).await;
-        let encoded = encoded.map_err(|source| PipelineError::lake("encode a Bronze file", source))?;
-        let file = landing.put(encoded, ingestion_time).await;
-        Ok::<_, PipelineError>((file.map_err(|source| PipelineError::lake("write a Bronze file", source))?, digest))
-    };
-    let ((file, records), answers) = try_join(write, answer(&host.machine, &active, &batch)).await?;
-    let account = BronzeAccount { records, start_time, ingestion_time };
-    let mut commit = bronze.stage(&batch, Some(file), account::to_info(&account));
-    let bronze_version = bronze.append(&mut commit).await.map_err(PipelineError::Commit)?;
-    let (answers, conforming) = answers;
-    Ok(Pending { batch, bronze_version, ingestion_time, account, answers, conforming, active })
+    let ((file, account), worked) =
+        try_join(write(host, bronze.landing(), &batch), Worked::of(host, active, &batch)).await?;
+    let mut commit = bronze.stage(&batch, file, account::to_info(&account));
+    let bronze_version = bronze.append(&mut commit).await?;
+    Ok(worked.pending(batch, bronze_version, account).behind(watermark))
 }
 
-/// Commits `batch`, which has no records, to Bronze; the next run settles it like any other.
-pub(super) async fn declare(host: &Host, bronze: &mut Bronze, batch: &Batch) -> Result<i64, PipelineError> {
-    let now = host.lake.world().now();
-    let account = BronzeAccount { records: digest(&host.digest_key, batch), start_time: now, ingestion_time: now };
-    let mut commit = bronze.stage(batch, None, account::to_info(&account));
-    bronze.append(&mut commit).await.map_err(PipelineError::Commit)
+/// Commits `batch` to Bronze and leaves it there to whoever settles; the version it got.
+pub(super) async fn only(host: &Host, bronze: &mut Bronze, batch: Batch) -> Result<i64, PipelineError> {
+    let batch = Arc::new(batch);
+    let (file, account) = write(host, bronze.landing(), &batch).await?;
+    let mut commit = bronze.stage(&batch, file, account::to_info(&account));
+    Ok(bronze.append(&mut commit).await?)
 }
 
 /// A batch that lies in Bronze already, transformed again under the digests in force there.
 pub(super) async fn again(
     host: &Host,
     active: Arc<Active>,
+    watermark: Watermark,
     landed: Landed,
     batch: Batch,
 ) -> Result<Pending, PipelineError> {
@@ -88,29 +91,65 @@ pub(super) async fn again(
         ))
     })?;
     let batch = Arc::new(batch);
-    let (answers, conforming) = answer(&host.machine, &active, &batch).await?;
-    Ok(Pending {
-        batch,
-        bronze_version: landed.version,
-        ingestion_time: account.ingestion_time,
-        account,
-        answers,
-        conforming,
-        active,
-    })
+    let worked = Worked::of(host, active, &batch).await?;
+    Ok(worked.pending(batch, landed.version, account).behind(watermark))
 }
 
-/// What the plugin says of `batch`, and what the contracts make of that, which goes on meanwhile: while the batch before
-/// waits for disks, and the one behind is being read.
-async fn answer(
-    machine: &Machine,
-    active: &Arc<Active>,
+/// Writes the file of `batch`, unless that has no records, and accounts for it.
+async fn write(
+    host: &Host,
+    landing: Landing,
     batch: &Arc<Batch>,
-) -> Result<(Arc<Vec<Answer>>, JoinHandle<Conformed>), PipelineError> {
-    let answers = Arc::new(transform(machine, active, batch).await?);
-    let (active, batch, of, workers) = (active.clone(), batch.clone(), answers.clone(), machine.workers.clone());
-    let conforming = async move { workers.run(move || active.plan.conform(&batch, &of)).await };
-    Ok((answers, tokio::spawn(conforming)))
+) -> Result<(Option<DataFile>, BronzeAccount), PipelineError> {
+    let now = host.lake.world().now();
+    let (of, key, encoder) = (Arc::clone(batch), host.digest_key.clone(), landing.clone());
+    let encode = move || {
+        let encoded = (!of.is_empty()).then(|| encoder.encode(&of, now));
+        (encoded.transpose(), digest(&key, &of))
+    };
+    let (encoded, records) = host.machine.workers.run(encode).await;
+    let file = match encoded.map_err(|source| PipelineError::lake("encode a Bronze file", source))? {
+        Some(encoded) => {
+            let put = landing.put(encoded, now).await;
+            Some(put.map_err(|source| PipelineError::lake("write a Bronze file", source))?)
+        }
+        None => None,
+    };
+    Ok((file, BronzeAccount { records, start_time: now, ingestion_time: now }))
+}
+
+/// The work on a batch that needs no table.
+struct Worked {
+    answers: Arc<Vec<Answer>>,
+    conforming: JoinHandle<Conformed>,
+    active: Arc<Active>,
+}
+
+impl Worked {
+    /// What the plugin says of `batch`, and what the contracts make of that, which goes on meanwhile: while the batch
+    /// before waits for disks, and the one behind is being read.
+    async fn of(host: &Host, active: Arc<Active>, batch: &Arc<Batch>) -> Result<Self, PipelineError> {
+        let answers = Arc::new(transform(&host.machine, &active, batch).await?);
+        let (plan, batch, of, workers) =
+            (Arc::clone(&active), batch.clone(), answers.clone(), host.machine.workers.clone());
+        let conforming = async move { workers.run(move || plan.plan.conform(&batch, &of)).await };
+        Ok(Self { answers, conforming: tokio::spawn(conforming), active })
+    }
+
+    fn pending(self, batch: Arc<Batch>, bronze_version: i64, account: BronzeAccount) -> Pending {
+        let Self { answers, conforming, active } = self;
+        Pending {
+            late: BooleanArray::new_null(batch.len()),
+            watermark: Watermark::default(),
+            batch,
+            bronze_version,
+            ingestion_time: account.ingestion_time,
+            account,
+            answers,
+            conforming,
+            active,
+        }
+    }
 }
 
 /// What the plugin says of `batch`, call by call on all cores. Where the calls are cut changes nothing.

@@ -3,29 +3,45 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::Value;
+use tracing::error;
+
 use super::active::{Active, activate, describe};
+use super::land::{self, Pending};
+use super::recovery::{self, Consumed};
+use super::settle::latest_of;
+use super::silver::Silver;
 use super::{Host, PipelineError};
+use crate::conform::watermark::Watermark;
 use crate::entity::Descriptor;
-use crate::lake::{Activation, Bronze, CommitError, Policy, Step};
+use crate::lake::{Activation, Bronze, CommitError, Landed, Policy, Step};
+use crate::mutant::{Safeguard, without};
 use crate::position::Span;
 use crate::registry::activation::{Activations, Digests};
 use crate::registry::configured::ConfiguredError;
 use crate::registry::plugin::Configured;
-use crate::registry::tenant::Tenant;
+use crate::registry::tenant::{SourceSettings, Tenant};
 use crate::source::files::Reading;
-use crate::source::{BatchBounds, Progress, Source, SourceError};
+use crate::source::{BatchBounds, Progress, Source, SourceError, Stake};
 
 /// One source of a tenant: where its records come from, and what works on them.
 pub(super) struct Line {
     pub(super) name: String,
+    settings: SourceSettings,
     source: Option<Box<dyn Source>>,
+    /// Why its source reads no more, until somebody says in Bronze that it may.
+    pub(super) halted: Option<SourceError>,
     pub(super) bronze: Bronze,
     pub(super) activations: Activations,
+    /// The Bronze version up to which `activations` are known.
+    known: i64,
     pub(super) bounds: BatchBounds,
-    /// The Bronze version up to which every batch was handed on to be settled, or waits in the backlog.
+    /// The Bronze version up to which every batch was handed on to be settled, or is due.
     pub(super) seen: i64,
-    /// Batches in Bronze that are to be settled before any other: what hosts before this one, or beside it, landed.
-    pub(super) backlog: VecDeque<Step>,
+    /// What is in Bronze and to be settled before anything newer: what hosts before this one, or beside it, landed.
+    due: VecDeque<Due>,
+    /// Where the source stands behind the batch that was handed on last.
+    pub(super) watermark: Watermark,
     tenant: String,
     /// What tokens are made with.
     key: Vec<u8>,
@@ -34,6 +50,45 @@ pub(super) struct Line {
     objects: [Vec<u8>; 2],
     earlier: HashMap<Digests, Arc<Active>>,
     peers: Vec<Descriptor>,
+}
+
+/// A Bronze version that waits to be settled.
+struct Due {
+    step: Step,
+    /// What was made of it when this host landed it.
+    worked: Option<Pending>,
+}
+
+/// What Bronze says of all its versions.
+struct History {
+    activations: Activations,
+    evidence: Vec<Value>,
+}
+
+impl History {
+    async fn read(bronze: &Bronze, source: &str) -> Result<Self, PipelineError> {
+        let (mut activations, mut evidence) = (Activations::default(), vec![]);
+        for step in bronze.history().await.map_err(|source| PipelineError::lake("read the Bronze log", source))? {
+            match step {
+                Step::Summary(summary) => {
+                    evidence = vec![summary.evidence];
+                    activations = Activations::from_info(&summary.info).ok_or_else(|| {
+                        PipelineError::Corrupt(format!(
+                            "the summary at Bronze version {} of source `{source}` names no activations",
+                            summary.version
+                        ))
+                    })?;
+                }
+                Step::Batch(landed) => evidence.push(landed.evidence),
+                Step::Activation(activation) => {
+                    if let Some(digests) = Digests::from_info(&activation.info) {
+                        activations.push(activation.version, digests);
+                    }
+                }
+            }
+        }
+        Ok(Self { activations, evidence })
+    }
 }
 
 /// Opens every source of `tenant` where its Bronze ends.
@@ -49,7 +104,6 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>,
         described.push((source, configured, wasm, component, descriptor));
     }
     let descriptors: Vec<Descriptor> = described.iter().map(|(.., descriptor)| descriptor.clone()).collect();
-    let reading = if host.settings.follow.is_some() { Reading::Following } else { Reading::Once };
     let mut lines = Vec::new();
     for (place, (source, configured, wasm, component, descriptor)) in described.into_iter().enumerate() {
         let mut peers = descriptors.clone();
@@ -57,37 +111,19 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>,
         let wanted = activate(&tenant.name, &configured, &key, &wasm, &component, descriptor, &peers)?;
         let bronze = Bronze::open(&host.lake, &tenant.name, &source.name);
         let bronze = bronze.await.map_err(|source| PipelineError::lake("open Bronze", source))?;
-        let mut progress = Progress { transactions: bronze.progress(), evidence: vec![] };
-        let mut activations = Activations::default();
-        for step in bronze.history().await.map_err(|source| PipelineError::lake("read the Bronze log", source))? {
-            match step {
-                Step::Summary(summary) => {
-                    progress.evidence = vec![summary.evidence];
-                    activations = Activations::from_info(&summary.info).ok_or_else(|| {
-                        PipelineError::Corrupt(format!(
-                            "the summary at Bronze version {} of source `{}` names no activations",
-                            summary.version, source.name
-                        ))
-                    })?;
-                }
-                Step::Batch(landed) => progress.evidence.push(landed.evidence),
-                Step::Activation(activation) => {
-                    if let Some(digests) = Digests::from_info(&activation.info) {
-                        activations.push(activation.version, digests);
-                    }
-                }
-            }
-        }
-        let mut records = host.inputs.open(&tenant.name, source, reading);
-        records.resume(&progress)?;
-        let seen = bronze.version();
-        lines.push(Line {
+        let History { activations, evidence } = History::read(&bronze, &source.name).await?;
+        let version = bronze.version();
+        let mut line = Line {
             name: source.name.clone(),
-            source: Some(records),
+            settings: source.clone(),
+            source: None,
+            halted: None,
             bronze,
             activations,
-            seen,
-            backlog: VecDeque::new(),
+            known: version,
+            seen: version,
+            due: VecDeque::new(),
+            watermark: Watermark::default(),
             bounds: BatchBounds {
                 records_max: host.settings.records_max.unwrap_or(source.batch.records_max),
                 ..source.batch
@@ -98,12 +134,87 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>,
             objects: [wasm, configured.canonical().into_bytes()],
             earlier: HashMap::new(),
             peers,
-        });
+        };
+        line.start(host, evidence)?;
+        lines.push(line);
     }
     Ok(lines)
 }
 
 impl Line {
+    /// Has the source begin where Bronze ends.
+    fn start(&mut self, host: &Host, evidence: Vec<Value>) -> Result<(), PipelineError> {
+        let reading = if host.settings.follow.is_some() { Reading::Following } else { Reading::Once };
+        let mut source = host.inputs.open(&self.tenant, &self.settings, reading);
+        let resumed = source.resume(&Progress { transactions: self.bronze.progress(), evidence });
+        self.source = Some(source);
+        match resumed {
+            Err(halted @ SourceError::Halted { .. }) => {
+                self.halt(halted);
+                Ok(())
+            }
+            resumed => Ok(resumed?),
+        }
+    }
+
+    /// Stops reading because of `error`; the tenant's other sources go on.
+    pub(super) fn halt(&mut self, error: SourceError) {
+        error!(tenant = self.tenant, "{error}; what else the tenant reads goes on");
+        self.halted = Some(error);
+    }
+
+    /// Looks for what others committed to Bronze: whether there is anything.
+    ///
+    /// A halted source begins again once somebody has declared in Bronze what is given up.
+    pub(super) async fn look(&mut self, host: &Host) -> Result<bool, PipelineError> {
+        let news = self.bronze.refresh().await.map_err(|source| PipelineError::lake("follow Bronze", source))?;
+        let declared = |step: &Step| matches!(step, Step::Batch(landed) if landed.records == 0);
+        if self.halted.is_some() && news.iter().any(declared) {
+            let source = self.source.take();
+            host.machine.workers.aside(move || drop(source)).await;
+            let History { evidence, .. } = History::read(&self.bronze, &self.name).await?;
+            self.halted = None;
+            self.start(host, evidence)?;
+        }
+        Ok(!news.is_empty())
+    }
+
+    /// Begins to settle where `silver` stands: what lies in Bronze behind that is due.
+    pub(super) async fn take_up(&mut self, host: &Host, silver: &mut Silver) -> Result<(), PipelineError> {
+        self.look(host).await?;
+        if self.known != self.bronze.version() {
+            self.activations = History::read(&self.bronze, &self.name).await?.activations;
+            self.known = self.bronze.version();
+        }
+        let manifests = silver.manifests.transaction(&self.name);
+        // Those that the last batch in the manifests has fed: other digests may have fed others.
+        let fed = match manifests.and_then(|version| self.activations.at(version)) {
+            Some(digests) => {
+                let active = self.active(host, digests).await?;
+                silver.prepare(host, &active).await?;
+                silver.consumed(&active, &self.name)
+            }
+            None => vec![],
+        };
+        // Bronze last: another host may be settling still, and no table is ahead of what Bronze is afterwards.
+        self.look(host).await?;
+        let fed: Vec<(&str, Option<i64>)> = fed.iter().map(|(table, at)| (table.as_str(), *at)).collect();
+        let consumed = Consumed { bronze: self.bronze.version(), tables: &fed, manifests };
+        let settled = match recovery::settled(consumed) {
+            Err(_) if without(Safeguard::Contradiction) => manifests.unwrap_or(-1),
+            settled => settled.map_err(|found| PipelineError::Corrupt(format!("source `{}`: {found}", self.name)))?,
+        };
+        if let Some(digests) = self.activations.current() {
+            self.wanted = self.active(host, digests).await?;
+        }
+        // Opened even if no record comes: a host that died may have left changes that no dimension has.
+        silver.prepare(host, &self.wanted).await?;
+        self.watermark = Watermark::behind(silver.manifests.transaction(&latest_of(&self.name)));
+        self.due.clear();
+        self.seen = if without(Safeguard::CatchUp) { self.bronze.version() } else { settled };
+        self.follow().await
+    }
+
     /// Activates what the tenant's folder says, if that is not in force already.
     ///
     /// The objects are stored before the commit that names them.
@@ -118,20 +229,75 @@ impl Line {
         }
         let mut commit = self.bronze.stage_activation(self.wanted.digests.to_info());
         self.bronze.append(&mut commit).await?;
-        // Among what is new there, in its place.
-        self.follow().await
+        Ok(())
     }
 
-    /// Queues what is in Bronze behind what was seen, in order.
+    /// What is in Bronze behind what was seen becomes due, in order.
     pub(super) async fn follow(&mut self) -> Result<(), PipelineError> {
         let news = self.bronze.steps(self.seen).await;
-        self.backlog.extend(news.map_err(|source| PipelineError::lake("read the Bronze log", source))?);
+        let news = news.map_err(|source| PipelineError::lake("read the Bronze log", source))?;
+        self.due.extend(news.into_iter().map(|step| Due { step, worked: None }));
         self.seen = self.bronze.version();
         Ok(())
     }
 
+    /// The same, where `pending` is among it: the work on it is done, if its digests still are in force when its turn comes.
+    pub(super) async fn follow_with(&mut self, pending: Pending) -> Result<(), PipelineError> {
+        self.follow().await?;
+        let is_it =
+            |due: &&mut Due| matches!(&due.step, Step::Batch(landed) if landed.version == pending.bronze_version);
+        if let Some(due) = self.due.iter_mut().find(is_it) {
+            due.worked = Some(pending);
+        }
+        Ok(())
+    }
+
+    /// The next batch that is due, ready to be settled.
+    pub(super) async fn next_due(&mut self, host: &Host) -> Result<Option<Pending>, PipelineError> {
+        while let Some(Due { step, worked }) = self.due.pop_front() {
+            match step {
+                Step::Batch(landed) => {
+                    let pending = self.work(host, landed, worked).await?;
+                    self.watermark = pending.watermark;
+                    return Ok(Some(pending));
+                }
+                Step::Activation(activation) => self.adopt(host, &activation).await?,
+                Step::Summary(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is made of a batch in Bronze under the digests in force there.
+    async fn work(&mut self, host: &Host, landed: Landed, worked: Option<Pending>) -> Result<Pending, PipelineError> {
+        let newest = self.activations.current().filter(|_| without(Safeguard::DigestsInForce));
+        let digests = newest.or_else(|| self.activations.at(landed.version)).ok_or_else(|| {
+            PipelineError::Corrupt(format!(
+                "Bronze version {} of source `{}` has no activation below it",
+                landed.version, self.name
+            ))
+        })?;
+        if let Some(worked) = worked.filter(|worked| worked.active.digests == digests) {
+            return Ok(worked.behind(self.watermark));
+        }
+        let batch = self.bronze.read(&landed).await;
+        let batch = batch.map_err(|source| PipelineError::lake("read Bronze again", source))?;
+        let active = self.active(host, digests).await?;
+        land::again(host, active, self.watermark, landed, batch).await
+    }
+
+    /// Leaves what is due to another host.
+    pub(super) fn leave(&mut self) {
+        self.due.clear();
+    }
+
+    /// Whether this host holds what decides who settles; none where the source has no say.
+    pub(super) fn stake(&self) -> Option<Stake> {
+        self.source.as_ref()?.stake()
+    }
+
     /// Takes over an activation in Bronze: what comes above it is worked on under its digests.
-    pub(super) async fn adopt(&mut self, host: &Host, activation: &Activation) -> Result<(), PipelineError> {
+    async fn adopt(&mut self, host: &Host, activation: &Activation) -> Result<(), PipelineError> {
         let Some(digests) = Digests::from_info(&activation.info) else { return Ok(()) };
         if self.activations.newest().is_none_or(|newest| newest < activation.version) {
             self.activations.push(activation.version, digests);
@@ -208,7 +374,7 @@ impl Line {
         let summary = self
             .source
             .as_ref()
-            .filter(|_| self.bronze.is_summary_due() && self.backlog.is_empty() && self.seen == self.bronze.version());
+            .filter(|_| self.bronze.is_summary_due() && self.due.is_empty() && self.seen == self.bronze.version());
         if let Some(source) = summary {
             let mut commit = self.bronze.stage_summary(source.summary(), self.activations.to_info());
             match self.bronze.append(&mut commit).await {

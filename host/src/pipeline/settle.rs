@@ -19,6 +19,7 @@ use crate::lake::quarantine::{self, Circumstances};
 use crate::lake::{Commit, CommitError, Table};
 use crate::manifest::account::{self, BatchRef, EntityAccount, RecordAccount};
 use crate::manifest::{self, Layer, Manifest, QualityChecks, Status};
+use crate::mutant::{Safeguard, without};
 
 /// Takes `pending` to every table that does not have it yet, and adds what became of it to `tally`.
 pub(super) async fn settle(
@@ -99,6 +100,7 @@ impl Work<'_> {
                     batch: &pending.batch,
                     manifest_id: &account.batch.manifest_id,
                     ingested: pending.ingestion_time,
+                    late: &pending.late,
                 };
                 let encoded = (account.kept.count > 0)
                     .then(|| writer.encode(&index.written(&plan, rows, &outcomes, lineage)))
@@ -112,11 +114,16 @@ impl Work<'_> {
                 let file = entity.rows.writer().put(encoded, &[]).await;
                 commit.adds.push(file.map_err(|source| PipelineError::lake("write Silver rows", source))?);
             }
+            let mut delta = Some(delta);
+            if without(Safeguard::IndexAfterCommit) {
+                delta.take().map_or(Ok(()), |delta| entity.index.apply(delta, entity.rows.version() + 1))?;
+            }
             match entity.rows.commit(&commit).await {
                 Ok(version) => {
                     // On a core of its own: other work of the tenant is waiting for this thread.
                     let index = entity.index.clone();
-                    self.host.machine.workers.run(move || index.apply(delta, version)).await?;
+                    let apply = move || delta.map_or(Ok(()), |delta| index.apply(delta, version));
+                    self.host.machine.workers.run(apply).await?;
                     return Ok(account);
                 }
                 // Somebody else wrote: what they kept counts before us, so the batch is decided again.
@@ -246,6 +253,8 @@ impl Work<'_> {
             .await
             .map_err(|source| PipelineError::lake("write manifests", source))?;
         let mut commit = self.stage(&silver.manifests, &self.batch);
+        // Where the source stands in event time is progress as well: the next batch is judged by it, on whatever host.
+        commit.transactions.extend(self.pending.watermark.latest().map(|latest| (latest_of(source), latest)));
         commit.adds.push(file);
         append(&mut silver.manifests, &commit).await
     }
@@ -260,13 +269,19 @@ pub(super) async fn append(table: &mut Table, commit: &Commit) -> Result<(), Pip
             Err(CommitError::Conflict { .. }) => {
                 table.refresh().await.map_err(|source| PipelineError::lake("read a table's log", source))?;
                 let consumed = |(app_id, to): &(String, i64)| table.transaction(app_id).is_some_and(|at| at >= *to);
-                if commit.transactions.iter().any(consumed) {
+                if !commit.transactions.is_empty() && commit.transactions.iter().all(consumed) {
                     return Ok(());
                 }
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The transaction of the manifests that holds the latest event time of `source`, microseconds since the epoch. No source
+/// can have the name.
+pub(super) fn latest_of(source: &str) -> String {
+    format!("{source}/LATEST")
 }
 
 /// `silver/order` of `acme/silver/order`.

@@ -77,6 +77,13 @@ impl Silver {
         Ok(())
     }
 
+    /// What the tables that `active` fills, and quarantine, have consumed of `source`.
+    pub(super) fn consumed(&self, active: &Active, source: &str) -> Vec<(String, Option<i64>)> {
+        let filled = active.plan.entities().iter().filter_map(|plan| self.entities.get(&plan.contract.entity));
+        let tables = filled.map(|entity| &entity.rows).chain([&self.quarantine]);
+        tables.map(|table| (table.name().to_owned(), table.transaction(source))).collect()
+    }
+
     /// The indexes that references are looked up in.
     pub(super) fn dimensions(&self) -> Dimensions {
         let dimensions = self.entities.iter().filter_map(|(name, entity)| match &entity.index {

@@ -1,18 +1,25 @@
-//! One tenant's loop: catch up, activate, then land and settle batch after batch until the input ends.
+//! One tenant's loop: activate, then land and settle batch after batch until the input ends.
+//!
+//! Of several hosts that read a tenant's topics one settles: [`Source::stake`](crate::source::Source::stake) says whether it
+//! is this one. It takes up where the manifests end, by the same code that goes on from there. The others land what they read
+//! in Bronze and leave it there. Nothing rests on the hosts agreeing: a host that settles though another has taken over loses
+//! every commit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::land::{self, Pending};
-use super::line::Line;
+use super::line::{self, Line};
 use super::silver::Silver;
 use super::{Host, Observer, PipelineError, Tally, failed, fold, settle};
-use crate::lake::{CommitError, Landed, Step};
+use crate::lake::CommitError;
+use crate::mutant::{Safeguard, without};
+use crate::position::Span;
 use crate::registry::tenant::Tenant;
-use crate::source::Next;
+use crate::source::{Next, SourceError};
 
 /// Runs `tenant` until its input ends or a stop is requested; what it did, and why it ended early if it did.
 pub(super) async fn run(
@@ -20,85 +27,39 @@ pub(super) async fn run(
     tenant: Arc<Tenant>,
     observer: Arc<dyn Observer>,
 ) -> (Tally, Option<PipelineError>) {
-    let mut tally = Tally::default();
-    let error = drive(&host, &tenant, &observer, &mut tally).await.err();
-    (tally, error)
-}
-
-async fn drive(
-    host: &Arc<Host>,
-    tenant: &Tenant,
-    observer: &Arc<dyn Observer>,
-    tally: &mut Tally,
-) -> Result<(), PipelineError> {
-    let mut lines = super::line::open(host, tenant).await?;
-    let mut silver = Silver::open(host, &tenant.name).await?;
-    let ended = work(host, &mut lines, &mut silver, observer, tally).await;
-    if let Err(error) = &ended {
-        failed::record(host, &mut lines, &mut silver, error).await;
+    let lines = match open(&host, &tenant).await {
+        Ok(lines) => lines,
+        Err(error) => return (Tally::default(), Some(error)),
+    };
+    let had = vec![Had::Records; lines.len()];
+    let name = tenant.name.clone();
+    let mut run = Run { host, name, lines, had, silver: None, observer, tally: Tally::default() };
+    let ended = run.flow().await;
+    if let (Err(error), Some(silver)) = (&ended, &mut run.silver) {
+        failed::record(&run.host, &mut run.lines, silver, error).await;
     }
-    // Whatever ended the work, what is in the changes belongs in the dimensions.
-    let folded = fold::all(host, &mut silver).await;
+    let Run { host, mut lines, silver, tally, .. } = run;
+    let halted = lines.iter_mut().find_map(|line| line.halted.take()).map_or(Ok(()), |error| Err(error.into()));
+    let left = leave(&host, silver).await;
     // The end of a source may wait for brokers.
     host.machine.workers.aside(move || drop(lines)).await;
-    ended.and(folded)?;
-    silver.persist()
+    (tally, ended.and(halted).and(left).err())
 }
 
-/// Catches up, activates, and takes what comes.
-async fn work(
-    host: &Arc<Host>,
-    lines: &mut [Line],
-    silver: &mut Silver,
-    observer: &Arc<dyn Observer>,
-    tally: &mut Tally,
-) -> Result<(), PipelineError> {
-    for line in &mut *lines {
-        catch_up(host, line, silver, tally).await?;
+/// The sources of `tenant`, under what its folder says.
+async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>, PipelineError> {
+    let mut lines = line::open(host, tenant).await?;
+    for line in &mut lines {
         line.activate(host).await?;
-        // Opened even if no record comes: a host that died may have left changes that no dimension has.
-        silver.prepare(host, &line.current()).await?;
     }
-    flow(host, lines, silver, observer, tally).await
+    Ok(lines)
 }
 
-/// Settles the Bronze versions of `line` that its manifest has not reached, each under the digests in force there.
-async fn catch_up(
-    host: &Arc<Host>,
-    line: &mut Line,
-    silver: &mut Silver,
-    tally: &mut Tally,
-) -> Result<(), PipelineError> {
-    let settled = silver.manifests.transaction(&line.name).unwrap_or(-1);
-    if settled > line.seen {
-        return Err(PipelineError::Corrupt(format!(
-            "manifests of source `{}` stand at Bronze version {settled}, but Bronze ends at {}: Bronze was restored or replaced; \
-             restore the tenant's whole folder from one backup",
-            line.name,
-            line.bronze.version()
-        )));
-    }
-    let steps =
-        line.bronze.steps(settled).await.map_err(|source| PipelineError::lake("read the Bronze log", source))?;
-    for step in steps {
-        if let Step::Batch(landed) = step {
-            settle::settle(host, silver, again(host, line, landed).await?, tally).await?;
-        }
-    }
-    Ok(())
-}
-
-/// A batch that lies in Bronze, under the digests in force there.
-async fn again(host: &Arc<Host>, line: &mut Line, landed: Landed) -> Result<Pending, PipelineError> {
-    let batch = line.bronze.read(&landed).await.map_err(|source| PipelineError::lake("read Bronze again", source))?;
-    let digests = line.activations.at(landed.version).ok_or_else(|| {
-        PipelineError::Corrupt(format!(
-            "Bronze version {} of source `{}` has no activation below it",
-            landed.version, line.name
-        ))
-    })?;
-    let active = line.active(host, digests).await?;
-    land::again(host, active, landed, batch).await
+/// Leaves Silver to whoever takes it up. Whatever ended the work, what is in the changes belongs in the dimensions.
+async fn leave(host: &Arc<Host>, silver: Option<Silver>) -> Result<(), PipelineError> {
+    let Some(mut silver) = silver else { return Ok(()) };
+    fold::all(host, &mut silver).await?;
+    silver.persist()
 }
 
 /// What a source had when its turn came.
@@ -115,98 +76,197 @@ enum Had {
 /// The pause before sources that had nothing are asked again, where a run ends with its input.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Lands and settles until every source has ended: the next batch is landed while the last is settled.
-async fn flow(
-    host: &Arc<Host>,
-    lines: &mut [Line],
-    silver: &mut Silver,
-    observer: &Arc<dyn Observer>,
-    tally: &mut Tally,
-) -> Result<(), PipelineError> {
-    let mut waiting: Option<(usize, Pending)> = None;
-    let mut had = vec![Had::Records; lines.len()];
-    let mut turn = 0;
-    loop {
-        let go_on = !host.stop.is_requested();
-        if go_on && waiting.is_none() && !had.contains(&Had::Records) {
-            if !had.contains(&Had::Nothing) {
-                return Ok(());
-            }
-            fold::due(host, silver).await?;
-            tokio::time::sleep(host.settings.follow.unwrap_or(PAUSE)).await;
-            had.iter_mut().filter(|had| **had == Had::Nothing).for_each(|had| *had = Had::Records);
-        }
-        let next = async {
-            match lines.get_mut(turn) {
-                Some(line) if go_on && had[turn] == Had::Records => next(host, line).await,
-                _ => Ok((had[turn], None)),
-            }
-        };
-        let settled = async {
-            match waiting.take() {
-                Some((place, landed)) => {
-                    let spans = landed.batch.spans.clone();
-                    settle::settle(host, silver, landed, tally).await.map(|()| Some((place, spans)))
+/// A tenant at work.
+struct Run {
+    host: Arc<Host>,
+    name: String,
+    lines: Vec<Line>,
+    /// By line.
+    had: Vec<Had>,
+    /// The tables, while this host settles.
+    silver: Option<Silver>,
+    observer: Arc<dyn Observer>,
+    tally: Tally,
+}
+
+impl Run {
+    /// Lands and settles until every source has ended: the next batch is landed while the last is settled.
+    async fn flow(&mut self) -> Result<(), PipelineError> {
+        let mut waiting: Option<(usize, Pending)> = None;
+        let mut turn = 0;
+        loop {
+            let go_on = !self.host.stop.is_requested();
+            let mut takes_more = go_on;
+            if self.settles() != self.silver.is_some() {
+                // What waits is settled first: it was landed to be.
+                takes_more = go_on && waiting.is_none();
+                if takes_more {
+                    self.take_turns().await?;
                 }
-                None => Ok(None),
             }
-        };
-        let (landed, settled) = join(next, settled).await;
-        let settled = settled?;
-        if let Some((place, spans)) = &settled {
-            lines[*place].acknowledge(spans);
-            observer.settled(silver.tenant(), tally, lines[*place].measure());
-            fold::due(host, silver).await?;
+            if go_on && waiting.is_none() && !self.had.contains(&Had::Records) {
+                if !self.had.contains(&Had::Nothing) {
+                    return Ok(());
+                }
+                self.wait().await?;
+            }
+            let Self { host, lines, had, silver, tally, .. } = self;
+            let settles = silver.is_some();
+            let next = async {
+                match lines.get_mut(turn) {
+                    Some(line) if takes_more && had[turn] == Had::Records => next(host, line, settles).await,
+                    _ => Ok((had[turn], None)),
+                }
+            };
+            // Only who settles has a batch waiting.
+            let settled = async {
+                match (waiting.take(), silver.as_mut()) {
+                    (Some((place, landed)), Some(silver)) => {
+                        let spans = landed.batch.spans.clone();
+                        settle::settle(host, silver, landed, tally).await.map(|()| Some((place, spans)))
+                    }
+                    _ => Ok(None),
+                }
+            };
+            let (landed, settled) = join(next, settled).await;
+            let settled = settled?;
+            if let Some((place, spans)) = &settled {
+                self.settled(*place, spans).await?;
+            }
+            let landed = landed?;
+            if let Some((place, _)) = settled {
+                self.maintain(place).await?;
+            }
+            self.had[turn] = landed.0;
+            match landed.1 {
+                Some(landed) => waiting = Some((turn, landed)),
+                None if !go_on => return Ok(()),
+                None => {}
+            }
+            turn = (turn + 1) % self.lines.len();
         }
-        let landed = landed?;
-        if let Some((place, _)) = settled {
-            let version = silver.manifests.transaction(&lines[place].name).unwrap_or(-1);
-            lines[place].maintain(version).await?;
+    }
+
+    /// Whether this host is to settle, as the sources say. Among equals the first counts, so that one source decides.
+    fn settles(&self) -> bool {
+        let stake = self.lines.iter().filter_map(Line::stake).min_by(|a, b| a.of.cmp(&b.of));
+        stake.is_none_or(|stake| stake.held) || without(Safeguard::OneSettles)
+    }
+
+    /// Begins to settle, or leaves it to another host.
+    async fn take_turns(&mut self) -> Result<(), PipelineError> {
+        if let Some(silver) = self.silver.take() {
+            info!(tenant = self.name, "leaves settling to another host");
+            self.lines.iter_mut().for_each(Line::leave);
+            // Not folded: whoever takes over does.
+            return silver.persist();
         }
-        had[turn] = landed.0;
-        match landed.1 {
-            Some(landed) => waiting = Some((turn, landed)),
-            None if !go_on => return Ok(()),
-            None => {}
+        info!(tenant = self.name, "settles from here on");
+        let mut silver = Silver::open(&self.host, &self.name).await?;
+        for line in &mut self.lines {
+            line.take_up(&self.host, &mut silver).await?;
         }
-        turn = (turn + 1) % lines.len();
+        self.silver = Some(silver);
+        self.had.fill(Had::Records);
+        Ok(())
+    }
+
+    /// Waits before sources are asked again that had nothing.
+    async fn wait(&mut self) -> Result<(), PipelineError> {
+        if let Some(silver) = &mut self.silver {
+            fold::due(&self.host, silver).await?;
+        }
+        tokio::time::sleep(self.host.settings.follow.unwrap_or(PAUSE)).await;
+        self.had.iter_mut().filter(|had| **had == Had::Nothing).for_each(|had| *had = Had::Records);
+        Ok(())
+    }
+
+    /// What follows once the batch of `spans` is in every table.
+    async fn settled(&mut self, place: usize, spans: &[Span]) -> Result<(), PipelineError> {
+        let Some(silver) = &mut self.silver else { return Ok(()) };
+        let line = &mut self.lines[place];
+        line.acknowledge(spans);
+        self.observer.settled(&self.name, &self.tally, line.measure());
+        fold::due(&self.host, silver).await
+    }
+
+    /// Checkpoints of the Bronze that a batch was settled of, once what was handed out meanwhile is in it.
+    async fn maintain(&mut self, place: usize) -> Result<(), PipelineError> {
+        let Some(silver) = &self.silver else { return Ok(()) };
+        let line = &mut self.lines[place];
+        line.maintain(silver.manifests.transaction(&line.name).unwrap_or(-1)).await
     }
 }
 
-/// The next batch of `line`, in Bronze; what others landed there before it comes first.
-async fn next(host: &Arc<Host>, line: &mut Line) -> Result<(Had, Option<Pending>), PipelineError> {
-    while let Some(step) = line.backlog.pop_front() {
-        match step {
-            Step::Batch(landed) => return Ok((Had::Records, Some(again(host, line, landed).await?))),
-            Step::Activation(activation) => line.adopt(host, &activation).await?,
-            Step::Summary(_) => {}
-        }
+/// The next batch of `line`, in Bronze. Who `settles` takes what others landed there first, and in order.
+async fn next(host: &Arc<Host>, line: &mut Line, settles: bool) -> Result<(Had, Option<Pending>), PipelineError> {
+    if let Some(pending) = line.next_due(host).await? {
+        return Ok((Had::Records, Some(pending)));
     }
     let bounds = line.bounds;
-    let batch = match line.ask(host, move |source| source.next(bounds)).await? {
-        Next::Batch(batch) => batch,
-        Next::Nothing => return Ok((Had::Nothing, None)),
-        Next::Ended => return Ok((Had::Ended, None)),
-        Next::Unplaced => {
-            line.bronze.refresh().await.map_err(|source| PipelineError::lake("follow Bronze", source))?;
-            line.follow().await?;
-            line.place(host).await?;
-            return Ok((Had::Records, None));
-        }
+    let next = match line.halted {
+        Some(_) if host.settings.follow.is_some() => Next::Nothing,
+        Some(_) => Next::Ended,
+        None => match line.ask(host, move |source| source.next(bounds)).await {
+            Err(PipelineError::Source(halted @ SourceError::Halted { .. })) => {
+                line.halt(halted);
+                return Ok((Had::Records, None));
+            }
+            next => next?,
+        },
     };
-    let active = line.current();
-    match land::land(host, &mut line.bronze, active, batch).await {
-        Ok(pending) if pending.bronze_version == line.seen + 1 => {
-            line.seen = pending.bronze_version;
-            Ok((Had::Records, Some(pending)))
-        }
-        // Others were in between, batches or an activation: all is taken from Bronze again, in its order.
-        Ok(_) => line.follow().await.map(|()| (Had::Records, None)),
-        Err(PipelineError::Commit(CommitError::Overtaken { app_id, committed, .. })) => {
-            warn!(source = line.name, app_id, committed, "another host landed what was read here; going on behind it");
-            line.follow().await?;
+    match next {
+        Next::Batch(batch) => land(host, line, settles, batch).await.map(|landed| (Had::Records, landed)),
+        Next::Unplaced => {
+            line.look(host).await?;
             line.place(host).await?;
             Ok((Had::Records, None))
+        }
+        // Others may have landed something.
+        Next::Nothing | Next::Ended => {
+            let news = line.look(host).await?;
+            if settles && line.seen < line.bronze.version() {
+                line.follow().await?;
+            }
+            let had = if matches!(next, Next::Ended) { Had::Ended } else { Had::Nothing };
+            Ok((if news { Had::Records } else { had }, None))
+        }
+    }
+}
+
+/// Takes `batch` to Bronze; ready to be settled, if that is for this host to do, and its turn.
+async fn land(
+    host: &Arc<Host>,
+    line: &mut Line,
+    settles: bool,
+    batch: crate::record::Batch,
+) -> Result<Option<Pending>, PipelineError> {
+    let landed = if settles {
+        let active = line.current();
+        land::land(host, &mut line.bronze, active, line.watermark, batch).await.map(Some)
+    } else {
+        let spans = batch.spans.clone();
+        land::only(host, &mut line.bronze, batch).await.map(|_| {
+            line.acknowledge(&spans);
+            None
+        })
+    };
+    match landed {
+        Ok(Some(pending)) if pending.bronze_version == line.seen + 1 => {
+            line.seen = pending.bronze_version;
+            line.watermark = pending.watermark;
+            Ok(Some(pending))
+        }
+        // Others were in between, batches or an activation: all is settled in the order of Bronze.
+        Ok(Some(pending)) => line.follow_with(pending).await.map(|()| None),
+        Ok(None) => Ok(None),
+        Err(PipelineError::Commit(CommitError::Overtaken { app_id, committed, .. })) => {
+            warn!(source = line.name, app_id, committed, "another host landed what was read here; going on behind it");
+            if settles {
+                line.follow().await?;
+            }
+            line.place(host).await?;
+            Ok(None)
         }
         Err(error) => Err(error),
     }

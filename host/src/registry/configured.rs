@@ -32,6 +32,7 @@ impl Tenant {
             limits: self.limits,
             treatments: self.pii.treatments.clone(),
             key_version: self.pii.key.as_ref().map(|(_, version)| *version),
+            allowed_lateness: source.input.allowed_lateness(),
         }
     }
 

@@ -162,6 +162,10 @@ pub struct Configured {
     pub treatments: std::collections::BTreeMap<String, Treatment>,
     /// The version of the key of tokens; the key itself is nowhere.
     pub key_version: Option<u32>,
+    /// How far an event time may lie behind the latest before its record is late, in microseconds; none where no record of
+    /// the source may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_lateness: Option<i64>,
 }
 
 impl Configured {
@@ -235,6 +239,7 @@ mod tests {
             limits: Limits::default(),
             treatments: [("personal".to_owned(), Treatment::Tokenise)].into(),
             key_version: Some(1),
+            allowed_lateness: None,
         }
     }
 

@@ -87,6 +87,15 @@ pub enum Input {
     Kafka(kafka::Settings),
 }
 
+impl Input {
+    /// How far an event time may lie behind the latest before its record is late, in microseconds, if at all.
+    pub fn allowed_lateness(&self) -> Option<i64> {
+        let Self::Kafka(settings) = self else { return None };
+        let allowed = i64::try_from(settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
+        (allowed > 0).then_some(allowed)
+    }
+}
+
 /// Treatments by classification, and the key of tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Pii {

@@ -15,10 +15,14 @@
 //! | a tombstone | a record without payload |
 //! | more than the budget | the partition waits until half of its share is free |
 //! | brokers that do not answer | tries again; a run that ends with its input gives up after a minute |
+//!
+//! A source that halts stays in its group and reads nothing: what it holds is not given to a host that would halt as well,
+//! and the tenant's other sources go on being settled by whoever holds partition 0 of the first topic.
 
 mod buffer;
 mod look;
 mod native;
+mod placing;
 mod poller;
 mod settings;
 mod state;
@@ -33,7 +37,7 @@ use std::time::{Duration, Instant};
 pub use self::look::{Standing, look};
 use self::poller::Poller;
 pub use self::settings::{Mechanism, Sasl, Secret, Settings, Tls, TlsIdentity, adjustable, check};
-use self::state::{Evidence, Placement, Shared};
+use self::state::{Course, Evidence, Lead, Placement, Shared};
 use super::files::Reading;
 use super::{BatchBounds, Next, Progress, Source, SourceError, Stake};
 use crate::position::Span;
@@ -56,7 +60,6 @@ pub struct Kafka {
     thread: Option<JoinHandle<()>>,
     /// What is in every table since before this run; told the group once it is joined.
     settled: Vec<(String, i64)>,
-    latest: Option<i64>,
 }
 
 impl Kafka {
@@ -80,7 +83,6 @@ impl Kafka {
             shared: Arc::default(),
             thread: None,
             settled: vec![],
-            latest: None,
         }
     }
 
@@ -90,7 +92,7 @@ impl Kafka {
 }
 
 /// The name of this host in consumer groups: `SILVERSMITH_HOST`, or the machine's.
-fn host_name() -> String {
+pub fn host_name() -> String {
     let machine = || fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
     std::env::var("SILVERSMITH_HOST").ok().or_else(|| machine().ok()).unwrap_or_else(|| "silversmith".to_owned())
 }
@@ -98,10 +100,9 @@ fn host_name() -> String {
 impl Source for Kafka {
     fn resume(&mut self, progress: &Progress) -> Result<(), SourceError> {
         for evidence in &progress.evidence {
-            let evidence: Evidence = serde_json::from_value(evidence.clone()).map_err(|error| {
+            serde_json::from_value::<Evidence>(evidence.clone()).map_err(|error| {
                 self.halted(format!("an account in Bronze cannot be read ({error}), expected one of a Kafka source; give this source another name, or use the version that wrote it"))
             })?;
-            self.latest = self.latest.max(evidence.latest);
         }
         self.settled = progress.transactions.iter().map(|(app_id, last)| (app_id.clone(), *last)).collect();
         let host = host_name();
@@ -140,8 +141,7 @@ impl Source for Kafka {
         if state.placement == Placement::Wanted {
             return Ok(Next::Unplaced);
         }
-        let (lateness, version) = (self.settings.allowed_lateness, self.schema_version.as_deref());
-        if let Some(batch) = state.take(&self.name, version, bounds, &mut self.latest, lateness) {
+        if let Some(batch) = state.take(&self.name, self.schema_version.as_deref(), bounds) {
             return Ok(Next::Batch(batch));
         }
         let done = self.reading == Reading::Once && state.is_done();
@@ -165,8 +165,10 @@ impl Source for Kafka {
 
     fn stake(&self) -> Option<Stake> {
         let of = self.settings.topics.first()?.clone();
-        let held = self.shared.lock().partition(&of, 0).is_some();
-        Some(Stake { of, held })
+        match self.shared.lock().lead {
+            Lead::Unknown => None,
+            lead => Some(Stake { of, held: lead == Lead::Ours }),
+        }
     }
 
     fn acknowledge(&mut self, spans: &[Span]) {
@@ -174,8 +176,7 @@ impl Source for Kafka {
     }
 
     fn summary(&self) -> serde_json::Value {
-        let evidence = Evidence { latest: self.latest, ..Evidence::default() };
-        serde_json::to_value(evidence).expect("plain data with text keys")
+        serde_json::to_value(Evidence::default()).expect("plain data with text keys")
     }
 
     fn measure(&self) -> Option<(u64, u64)> {
@@ -185,7 +186,7 @@ impl Source for Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
+        self.shared.lock().course = Course::Leaving;
         self.shared.notify();
         let Some(thread) = self.thread.take() else { return };
         let since = Instant::now();

@@ -378,7 +378,7 @@ fn the_canonical_contracts_are_read() {
     let order = contracts.get("order").expect("there is an order");
     let schema = order.silver_schema(Table::Facts, &order.links);
     let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).skip(5).take(5).collect();
-    assert_eq!(names, ["total", "customer_key", "_key", "_row_hash", "_row"]);
+    assert_eq!(names, ["total", "customer_key", "_key", "_row_hash", "_is_late"]);
 }
 
 #[test]

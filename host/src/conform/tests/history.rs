@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
@@ -72,7 +72,8 @@ impl Table {
         assert!(conformed.refused.is_empty());
         let entity = &self.plan.entities()[0];
         let decisions = self.index.decide(entity, &conformed.entities[0]).expect("the store works");
-        let lineage = Lineage { batch: &batch, manifest_id: "m", ingested: 7 };
+        let late = BooleanArray::new_null(batch.len());
+        let lineage = Lineage { batch: &batch, manifest_id: "m", ingested: 7, late: &late };
         self.log.push(changes(entity, &conformed.entities[0], &decisions.outcomes, lineage));
         self.index.apply(decisions.delta, self.log.len() as u64).expect("the store works");
         decisions.outcomes.iter().map(|outcome| matches!(outcome, RowOutcome::Kept { .. })).collect()
@@ -294,12 +295,10 @@ fn a_fact_is_kept_once_and_contradicted_never() {
         let forgotten = index.decide(&again, &OlderFacts::default()).expect("the store works");
         assert_eq!(forgotten.outcomes[0], kept);
         assert_eq!(index.is_on_disk(), memory_bytes_max == 0);
-        let written = facts(
-            &plan.entities()[0],
-            &again,
-            &decided.outcomes,
-            Lineage { batch: &batch(4), manifest_id: "m", ingested: 0 },
-        );
+        let late = BooleanArray::from(vec![false, false, true, false]);
+        let lineage = Lineage { batch: &batch(4), manifest_id: "m", ingested: 0, late: &late };
+        let written = facts(&plan.entities()[0], &again, &decided.outcomes, lineage);
         assert_eq!(written.num_rows(), 1);
+        assert!(written.column_by_name("_is_late").expect("facts say it").as_boolean().value(0), "the third was kept");
     }
 }

@@ -69,8 +69,8 @@ impl Buffer {
         self.records.front().map(|first| (first.offset, first.payload.unwrap_or(0) as usize))
     }
 
-    /// Moves the first record to `batch`, as one of `origin`; its offset and time.
-    pub(super) fn move_first(&mut self, batch: &mut BatchBuilder, origin: &Received<'_>) -> Option<(i64, Option<i64>)> {
+    /// Moves the first record to `batch`, as one of `origin`; its offset.
+    pub(super) fn move_first(&mut self, batch: &mut BatchBuilder, origin: &Received<'_>) -> Option<i64> {
         let first = self.records.pop_front()?;
         let mut at = first.start;
         let mut part = |length: Option<u32>| {
@@ -93,7 +93,7 @@ impl Buffer {
             ..*origin
         });
         self.reclaim();
-        Some((first.offset, first.time))
+        Some(first.offset)
     }
 
     /// Frees the bytes of records that are gone, as soon as they are the most.
@@ -154,8 +154,8 @@ mod tests {
         buffer.push(&Incoming { offset: 6, key: Some(b""), ..Incoming::default() });
         let mut batch = BatchBuilder::new("s");
         assert_eq!(buffer.first(), Some((4, 2)));
-        assert_eq!(buffer.move_first(&mut batch, &origin()), Some((4, Some(9))));
-        assert_eq!(buffer.move_first(&mut batch, &origin()), Some((6, None)));
+        assert_eq!(buffer.move_first(&mut batch, &origin()), Some(4));
+        assert_eq!(buffer.move_first(&mut batch, &origin()), Some(6));
         assert_eq!(buffer.move_first(&mut batch, &origin()), None);
         let batch = batch.finish(vec![], serde_json::Value::Null);
         assert_eq!((batch.payloads().value(0), batch.keys().value(0)), (&b"{}"[..], &b"k"[..]));
@@ -177,7 +177,7 @@ mod tests {
                     let payload = vec![pushed as u8; length];
                     buffer.push(&Incoming { offset: pushed, payload: Some(&payload), ..Incoming::default() });
                     pushed += 1;
-                } else if let Some((offset, _)) = buffer.move_first(&mut batch, &origin()) {
+                } else if let Some(offset) = buffer.move_first(&mut batch, &origin()) {
                     prop_assert_eq!(offset, moved);
                     moved += 1;
                 }

@@ -90,7 +90,7 @@ impl Standing {
     pub fn acknowledge(source: &str, standings: &[Self]) -> Option<Batch> {
         let declared = standings.iter().filter_map(|standing| standing.declared.clone());
         let (spans, gaps): (Vec<Span>, Vec<Gap>) = declared.unzip();
-        let evidence = Evidence { gaps, ..Evidence::default() };
+        let evidence = Evidence { gaps };
         let evidence = serde_json::to_value(evidence).expect("plain data with text keys");
         (!spans.is_empty()).then(|| BatchBuilder::new(source).finish(spans, evidence))
     }

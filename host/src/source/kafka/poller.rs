@@ -3,7 +3,7 @@
 //! It goes on while batches are landed and settled, so that the group hears of this host whatever a commit takes. It
 //! holds the state's lock only between calls to the client, never during one: callbacks come within them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,17 +19,18 @@ use tracing::{debug, info, warn};
 
 use super::buffer::{Flow, Incoming};
 use super::native::{self, DescribeError};
-use super::state::{Partition, Placement, Shared};
+use super::placing::log;
+use super::state::{Course, Lead, Shared};
 use super::verdict::{Identity, Known, Log, judge};
 use crate::source::SourceError;
 use crate::source::files::Reading;
 
 /// How long a call to the brokers may take before it is tried again.
-const CALL_MAX: Duration = Duration::from_secs(5);
+pub(super) const CALL_MAX: Duration = Duration::from_secs(5);
 /// The pause before a call is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
 /// How long a run that ends with its input waits for brokers that do not answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often what was received is proven: what a record waits, at most, and what a busy partition costs the brokers.
 const PROVE_EVERY: Duration = Duration::from_millis(100);
 /// How many messages are taken in before the thread looks at anything else.
@@ -48,7 +49,7 @@ pub(super) struct Poller {
 }
 
 /// Why brokers could not be asked, or answered what cannot be gone on with.
-enum Trouble {
+pub(super) enum Trouble {
     Later(String),
     Halt(String),
 }
@@ -65,56 +66,82 @@ impl From<DescribeError> for Trouble {
 }
 
 impl Poller {
-    /// Polls until the source is closed or fails.
+    /// Polls until the source is closed or cannot stay in its group.
     pub(super) fn run(self, config: &ClientConfig) {
-        let (shared, budget) = (Arc::clone(&self.shared), self.budget);
+        let shared = Arc::clone(&self.shared);
+        let ended = self.serve(config);
+        let mut state = shared.lock();
+        if let Err(error) = ended {
+            state.stop(Course::Leaving, error);
+            state.lead = Lead::Unknown;
+        }
+        state.course = Course::Leaving;
+    }
+
+    fn serve(self, config: &ClientConfig) -> Result<(), SourceError> {
+        let (shared, budget, reading) = (Arc::clone(&self.shared), self.budget, self.reading);
         let (source, topics) = (self.source.clone(), self.topics.clone());
-        let failed = |what: String| SourceError::Halted { source_name: source.clone(), message: what };
-        let consumer: BaseConsumer<Self> = match config.create_with_context(self) {
-            Ok(consumer) => consumer,
-            Err(error) => {
-                shared.lock().failed = Some(failed(format!("the client cannot be made: {error}")));
-                return;
-            }
-        };
+        let halted = |message: String| SourceError::Halted { source_name: source.clone(), message };
+        let consumer: BaseConsumer<Self> =
+            config.create_with_context(self).map_err(|error| halted(format!("the client cannot be made: {error}")))?;
         // The group would wait for a topic that is not there.
         if let Err(Trouble::Halt(message)) =
             native::topic_ids(consumer.client(), &topics, CALL_MAX).map_err(Trouble::from)
         {
-            return consumer.context().halt(message);
+            return Err(halted(message));
         }
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        if let Err(error) = consumer.subscribe(&topics) {
-            shared.lock().failed = Some(failed(format!("the topics cannot be subscribed to: {error}")));
-            return;
-        }
-        let (begun, mut proven) = (Instant::now(), Instant::now());
+        let subscribed = consumer.subscribe(&topics);
+        subscribed.map_err(|error| halted(format!("the topics cannot be subscribed to: {error}")))?;
+        let (begun, mut proven, mut paused) = (Instant::now(), Instant::now(), false);
         loop {
-            {
-                let mut state = shared.lock();
-                if consumer.context().reading == Reading::Once && !state.placed && begun.elapsed() > PATIENCE {
-                    state.failed.get_or_insert(no_answer(&source, "no partition was given to this host".to_owned()));
-                }
-                if state.closing || state.failed.is_some() {
-                    break;
-                }
-            }
+            let (course, placed) = {
+                let state = shared.lock();
+                (state.course, state.placed)
+            };
             let poller = consumer.context();
-            poller.poll(&consumer);
-            poller.seek(&consumer);
-            if proven.elapsed() >= PROVE_EVERY {
-                poller.prove(&consumer);
-                proven = Instant::now();
+            match course {
+                Course::Reading if reading == Reading::Once && !placed && begun.elapsed() > PATIENCE => {
+                    return Err(no_answer(&source, "no partition was given to this host".to_owned()));
+                }
+                Course::Reading => {
+                    poller.poll(&consumer);
+                    poller.seek(&consumer);
+                    if proven.elapsed() >= PROVE_EVERY {
+                        poller.prove(&consumer);
+                        proven = Instant::now();
+                    }
+                    steer(&consumer, &shared, budget);
+                    acknowledge(&consumer, &shared);
+                }
+                Course::Halted => {
+                    if !paused && let Err(error) = consumer.assignment().and_then(|held| consumer.pause(&held)) {
+                        debug!(source, %error, "a halted source fetches on");
+                    }
+                    paused = true;
+                    poller.poll(&consumer);
+                }
+                Course::Leaving => break,
             }
-            steer(&consumer, &shared, budget);
-            acknowledge(&consumer, &shared);
         }
         acknowledge(&consumer, &shared);
+        Ok(())
     }
 
-    fn halt(&self, message: String) {
+    fn halted(&self, message: String) -> SourceError {
+        SourceError::Halted { source_name: self.source.clone(), message }
+    }
+
+    /// Reads no more until an operator has acted.
+    pub(super) fn halt(&self, message: String) {
+        self.shared.lock().stop(Course::Halted, self.halted(message));
+    }
+
+    /// Leaves the group, which this host can be of no use to. Who settles is for the tenant's other sources to say.
+    pub(super) fn leave(&self, message: String) {
         let mut state = self.shared.lock();
-        state.failed.get_or_insert(SourceError::Halted { source_name: self.source.clone(), message });
+        state.stop(Course::Leaving, self.halted(message));
+        state.lead = Lead::Unknown;
     }
 
     /// Takes in what has come.
@@ -164,7 +191,7 @@ impl Poller {
                 }
                 let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX);
                 if let Err(Trouble::Halt(message)) = ids.map_err(Trouble::from) {
-                    self.halt(message);
+                    self.leave(message);
                 }
             }
             Some(Code::LogTruncation) => self.halt(
@@ -172,11 +199,14 @@ impl Poller {
                  compare the topic with Bronze, then run `silversmith source acknowledge-gap`"
                     .to_owned(),
             ),
-            Some(Code::FencedInstanceId | Code::Fenced) => self.halt(format!(
-                "another process joined the group as host `{}`, expected one of that name: \
-                 give each host a name of its own in SILVERSMITH_HOST",
-                self.host
-            )),
+            Some(Code::FencedInstanceId | Code::Fenced) => {
+                self.leave(format!(
+                    "another process joined the group as host `{}`, expected one of that name: \
+                     give each host a name of its own in SILVERSMITH_HOST",
+                    self.host
+                ));
+                self.shared.lock().lead = Lead::Another;
+            }
             Some(
                 Code::Authentication
                 | Code::SaslAuthenticationFailed
@@ -184,11 +214,11 @@ impl Poller {
                 | Code::GroupAuthorizationFailed
                 | Code::ClusterAuthorizationFailed
                 | Code::InvalidSessionTimeout,
-            ) => self.halt(format!(
+            ) => self.leave(format!(
                 "the brokers refuse this host: {error}; correct the source's settings, or the rights of its user"
             )),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                self.halt(format!("the client cannot go on: {error}"));
+                self.leave(format!("the client cannot go on: {error}"));
             }
             _ => warn!(source = self.source, %error, "the brokers cannot be read now; trying again"),
         }
@@ -265,97 +295,10 @@ impl Poller {
         }
         Ok(())
     }
-
-    /// Finds where to read the partitions that this host was given, and has the client fetch from there.
-    fn place(&self, consumer: &BaseConsumer<Self>, given: &TopicPartitionList) {
-        let given: Vec<(String, i32)> =
-            given.elements().iter().map(|one| (one.topic().to_owned(), one.partition())).collect();
-        info!(source = self.source, partitions = given.len(), "given partitions");
-        {
-            let mut state = self.shared.lock();
-            state.placement = Placement::Wanted;
-        }
-        // The pipeline comes by between two batches, or closes the source.
-        const LONG: Duration = Duration::from_secs(3600);
-        while !self.shared.wait(LONG, |state| state.closing || matches!(state.placement, Placement::Given(_))) {}
-        let transactions = match std::mem::take(&mut self.shared.lock().placement) {
-            Placement::Given(transactions) => transactions,
-            Placement::Settled | Placement::Wanted => BTreeMap::new(),
-        };
-        let since = Instant::now();
-        loop {
-            if self.shared.lock().closing {
-                break;
-            }
-            match self.look(consumer, &given, &transactions) {
-                Ok(placed) => {
-                    let mut list = TopicPartitionList::new();
-                    let mut state = self.shared.lock();
-                    for (topic, number, held) in placed {
-                        let offset = Offset::Offset(held.guard.next());
-                        if let Err(error) = list.add_partition_offset(&topic, number, offset) {
-                            drop(state);
-                            return self.halt(format!("a partition cannot be read: {error}"));
-                        }
-                        state.partitions.entry(topic).or_default().insert(number, held);
-                    }
-                    (state.placed, state.epoch) = (true, state.epoch + 1);
-                    drop(state);
-                    // Assigned with their offsets in one call: nothing can be fetched before a seek.
-                    let assigned = consumer.incremental_assign(&list).and_then(|()| consumer.resume(&list));
-                    if let Err(error) = assigned {
-                        self.halt(format!("partitions cannot be read: {error}"));
-                    }
-                    return;
-                }
-                Err(Trouble::Halt(message)) => {
-                    self.halt(message);
-                    break;
-                }
-                Err(Trouble::Later(what)) if self.reading == Reading::Once && since.elapsed() > PATIENCE => {
-                    self.shared.lock().failed = Some(no_answer(&self.source, what));
-                    break;
-                }
-                Err(Trouble::Later(what)) => {
-                    warn!(source = self.source, what, "the brokers do not answer; trying again");
-                    self.shared.wait(AGAIN, |state| state.closing);
-                }
-            }
-        }
-        // The thread ends. The client wants an answer to what it gave; nothing is read any more.
-        let mut list = TopicPartitionList::new();
-        for (topic, number) in &given {
-            list.add_partition(topic, *number);
-        }
-        if let Err(error) = consumer.incremental_assign(&list) {
-            debug!(source = self.source, %error, "partitions were not taken");
-        }
-    }
-
-    /// Where to read each of `given`, of which Bronze says `transactions`.
-    fn look(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        given: &[(String, i32)],
-        transactions: &BTreeMap<String, i64>,
-    ) -> Result<Vec<(String, i32, Partition)>, Trouble> {
-        let cluster = consumer.client().fetch_cluster_id(CALL_MAX);
-        let cluster = cluster.ok_or_else(|| Trouble::Later("no broker told the cluster's id".to_owned()))?;
-        let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX)?;
-        let mut placed = vec![];
-        for (topic, number) in given {
-            let mut identity = Identity { cluster: &cluster, topic, topic_id: &ids[topic], era: 0, partition: *number };
-            let log = log(consumer, topic, *number)?;
-            let verdict = judge(Known::of(&mut identity, transactions), log);
-            let next = verdict.position(&identity).map_err(Trouble::Halt)?;
-            placed.push((topic.clone(), *number, Partition::new(identity.to_string(), next, log.end)));
-        }
-        Ok(placed)
-    }
 }
 
 /// The brokers did not answer in time.
-fn no_answer(source: &str, what: String) -> SourceError {
+pub(super) fn no_answer(source: &str, what: String) -> SourceError {
     let (source_name, source) = (source.to_owned(), io::Error::new(io::ErrorKind::TimedOut, what));
     SourceError::Io { source_name, what: "the brokers".to_owned(), source }
 }
@@ -369,14 +312,6 @@ struct Open {
     next: i64,
     /// From where on its log must still reach back.
     from: Option<i64>,
-}
-
-/// Where the log of a partition stands now.
-fn log(consumer: &BaseConsumer<Poller>, topic: &str, partition: i32) -> Result<Log, Trouble> {
-    let (start, end) = consumer
-        .fetch_watermarks(topic, partition, CALL_MAX)
-        .map_err(|error| Trouble::Later(format!("partition {partition} of topic `{topic}`: {error}")))?;
-    Ok(Log { start, end })
 }
 
 /// Stops fetching where a partition holds its share of the budget, and goes on where it has room.
@@ -459,6 +394,9 @@ impl ConsumerContext for Poller {
         {
             let mut state = self.shared.lock();
             for gone in partitions.elements() {
+                if gone.partition() == 0 && self.topics.first().is_some_and(|first| first == gone.topic()) {
+                    state.lead = Lead::Another;
+                }
                 if let Some(of_topic) = state.partitions.get_mut(gone.topic()) {
                     of_topic.remove(&gone.partition());
                 }

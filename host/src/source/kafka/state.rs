@@ -41,10 +41,6 @@ pub(super) enum Because {
 pub(super) struct Evidence {
     /// The gaps inside the spans.
     pub(super) gaps: Vec<Gap>,
-    /// The latest event time so far, microseconds since the epoch.
-    pub(super) latest: Option<i64>,
-    /// Event times before it are late, microseconds since the epoch.
-    pub(super) watermark: Option<i64>,
 }
 
 /// One partition that this host holds.
@@ -203,9 +199,34 @@ pub(super) enum Placement {
     Given(BTreeMap<String, i64>),
 }
 
+/// What the polling thread does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Reads.
+    #[default]
+    Reading,
+    /// Stays in its group and reads nothing: the source is halted.
+    Halted,
+    /// Ends, or has ended.
+    Leaving,
+}
+
+/// Who has partition 0 of the first topic, read or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// Another host, or nobody yet.
+    #[default]
+    Another,
+    /// This host.
+    Ours,
+    /// This host is in no group that could tell.
+    Unknown,
+}
+
 /// All that is shared.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    pub(super) course: Course,
     pub(super) placement: Placement,
     /// By topic and number.
     pub(super) partitions: BTreeMap<String, BTreeMap<i32, Partition>>,
@@ -213,10 +234,12 @@ pub(super) struct State {
     pub(super) epoch: u64,
     /// Whether partitions were ever placed.
     pub(super) placed: bool,
+    /// Who has what decides who runs the tenant's Silver.
+    pub(super) lead: Lead,
     /// What is in the tables and not yet told the group.
     pub(super) acknowledged: Vec<(String, i64)>,
+    /// Why it does not read any more, until somebody asks.
     pub(super) failed: Option<SourceError>,
-    pub(super) closing: bool,
     /// Counts the times that nothing was left to poll.
     pub(super) round: u64,
     turn: usize,
@@ -247,6 +270,14 @@ impl Shared {
 }
 
 impl State {
+    /// Reads no more because of `error`.
+    pub(super) fn stop(&mut self, course: Course, error: SourceError) {
+        if self.course == Course::Reading {
+            (self.course, self.failed) = (course, Some(error));
+            self.partitions.clear();
+        }
+    }
+
     pub(super) fn partition(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
         self.partitions.get_mut(topic)?.get_mut(&partition)
     }
@@ -263,15 +294,8 @@ impl State {
         self.placed && self.placement == Placement::Settled && self.all().all(|(.., held)| held.is_done())
     }
 
-    /// The next batch of `source`, if any record may leave. `latest` is the latest event time so far.
-    pub(super) fn take(
-        &mut self,
-        source: &str,
-        schema_version: Option<&str>,
-        bounds: BatchBounds,
-        latest: &mut Option<i64>,
-        lateness: Duration,
-    ) -> Option<Batch> {
+    /// The next batch of `source`, if any record may leave.
+    pub(super) fn take(&mut self, source: &str, schema_version: Option<&str>, bounds: BatchBounds) -> Option<Batch> {
         let bytes_max = bounds.bytes_max.min(BATCH_BYTES_MAX);
         let turn = self.turn;
         let mut held: Vec<_> = self.all().collect();
@@ -294,9 +318,7 @@ impl State {
                     full = Some(place);
                     break;
                 }
-                if let Some((_, time)) = held.buffer.move_first(&mut batch, &origin) {
-                    *latest = (*latest).max(time);
-                }
+                held.buffer.move_first(&mut batch, &origin);
                 held.from = offset + 1;
             }
             if held.from > from {
@@ -314,10 +336,7 @@ impl State {
         if batch.is_empty() {
             return None;
         }
-        let watermark =
-            latest.map(|latest| latest.saturating_sub(i64::try_from(lateness.as_micros()).unwrap_or(i64::MAX)));
-        let evidence = Evidence { gaps, latest: *latest, watermark };
-        Some(batch.finish(spans, serde_json::to_value(evidence).expect("plain data with text keys")))
+        Some(batch.finish(spans, serde_json::to_value(Evidence { gaps }).expect("plain data with text keys")))
     }
 }
 
@@ -347,8 +366,7 @@ mod tests {
     type Taken = (Vec<(String, i64, i64)>, Evidence);
 
     fn take(state: &mut State) -> Option<Taken> {
-        let mut latest = None;
-        let batch = state.take("orders", None, BOUNDS, &mut latest, Duration::from_micros(5))?;
+        let batch = state.take("orders", None, BOUNDS)?;
         let spans = batch.spans.iter().map(|span| (span.app_id.clone(), span.first, span.last)).collect();
         Some((spans, serde_json::from_value(batch.evidence).expect("it was made of one")))
     }
@@ -360,9 +378,8 @@ mod tests {
         let held = state.partition("a", 0).expect("it is held");
         held.receive(&Incoming { offset: 2, payload: Some(b"{}"), ..Incoming::default() });
         assert!(held.is_open());
-        let (spans, evidence) = take(&mut state).expect("two records may leave");
+        let (spans, _) = take(&mut state).expect("two records may leave");
         assert_eq!(spans, [("c/a#id/0".to_owned(), 0, 1)]);
-        assert_eq!((evidence.latest, evidence.watermark), (Some(10), Some(5)));
         assert_eq!(take(&mut state), None);
         state.partition("a", 0).expect("it is held").prove(3);
         assert_eq!(take(&mut state).expect("the third may leave").0, [("c/a#id/0".to_owned(), 2, 2)]);
