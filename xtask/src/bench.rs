@@ -4,6 +4,7 @@
 
 mod end_to_end;
 mod guest;
+mod kafka;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ enum Rows {
     EndToEnd,
     /// A commit as the table grows, against `CommitBuilder`.
     Commit,
+    /// From a topic to Silver while records come, and how soon a host is back.
+    Kafka,
 }
 
 impl Bench {
@@ -59,6 +62,9 @@ impl Bench {
         if wanted(Rows::Commit) {
             run(&mut cargo(["build", "--release", "--workspace", "--example", "commit_latency"]))?;
             run(&mut program(target().join("release/examples/commit_latency"), [""; 0]))?;
+        }
+        if wanted(Rows::Kafka) {
+            kafka::measure(&self.orders(&baseline, self.records / 5)?)?;
         }
         Ok(())
     }

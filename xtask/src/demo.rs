@@ -3,7 +3,7 @@
 //! Shows what the host says of itself and adds only what it cannot know: what the copies of master data weighed
 //! before, and how to go on from here.
 
-mod live;
+pub(crate) mod live;
 
 use std::path::{Path, PathBuf};
 

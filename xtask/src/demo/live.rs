@@ -23,10 +23,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SOON: Duration = Duration::from_secs(120);
 
 /// The host, which is asked to stop when the demo ends, however it does.
-struct Host(Child);
+pub(crate) struct Host(Child);
 
 impl Host {
-    fn stop(&mut self) -> Result<(), Failure> {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, Failure> {
+        command.spawn().map(Self).map_err(Failure::io("failed to start the host"))
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
+        let killed = self.0.kill().and_then(|()| self.0.wait());
+        killed.map(drop).map_err(Failure::io("failed to kill the host"))
+    }
+
+    /// Asks it to stop, and waits for that.
+    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
         shell::run(&mut program("kill", ["-TERM", &self.0.id().to_string()]))?;
         let status = self.0.wait().map_err(Failure::io("failed to wait for the host"))?;
         if status.success() { Ok(()) } else { Err(Failure(format!("the host ended with {status}"))) }
@@ -50,7 +62,7 @@ pub(super) fn run(lake: &Path, records: u64) -> Result<(), Failure> {
     // The broker is new each time, and a lake knows its topics by their ids.
     let lake = lake.with_file_name(format!("{}-kafka", lake.file_name().unwrap_or_default().to_string_lossy()));
     remove(&lake)?;
-    let tenants = tenants(&cluster.bootstrap())?;
+    let tenants = tenants(&cluster.bootstrap(), TOPIC)?;
     let plan = Plan { records, seed: 1, plot: Plot::Lively, answer: false };
     let input = target().join("demo-kafka-input");
     generate::write("acme", plan, &input).map_err(Failure::io("failed to write the demo's records"))?;
@@ -58,8 +70,7 @@ pub(super) fn run(lake: &Path, records: u64) -> Result<(), Failure> {
 
     let mut command = program(&binary, ["run", "--follow", "0.2", "--fold-every", "2"]);
     command.arg(&tenants).arg("--lake").arg(&lake).env("SILVERSMITH_PLUGINS", &plugins).stdout(Stdio::null());
-    let host = command.spawn().map_err(Failure::io("failed to start the host"))?;
-    let mut host = Host(host);
+    let mut host = Host::start(&mut command)?;
     let begun = Instant::now();
     let mut produced = 0;
     for part in lines.chunks(lines.len().div_ceil(PARTS).max(1)) {
@@ -82,8 +93,8 @@ pub(super) fn run(lake: &Path, records: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// acme and the contracts, with a topic for its input.
-fn tenants(bootstrap: &str) -> Result<std::path::PathBuf, Failure> {
+/// acme and the contracts, with `topic` for its input.
+pub(crate) fn tenants(bootstrap: &str, topic: &str) -> Result<std::path::PathBuf, Failure> {
     let folder = target().join("demo-kafka-tenants");
     remove(&folder)?;
     fs::create_dir_all(&folder).map_err(Failure::io(format!("failed to make {}", folder.display())))?;
@@ -92,7 +103,7 @@ fn tenants(bootstrap: &str) -> Result<std::path::PathBuf, Failure> {
     }
     let file = folder.join("acme/tenant.yaml");
     let text = fs::read_to_string(&file).map_err(Failure::io(format!("failed to read {}", file.display())))?;
-    let kafka = format!("kafka: {{ brokers: \"{bootstrap}\", topics: {TOPIC} }}");
+    let kafka = format!("kafka: {{ brokers: \"{bootstrap}\", topics: {topic} }}");
     fs::write(&file, text.replace("files: samples/*.ndjson", &kafka))
         .map_err(Failure::io(format!("failed to write {}", file.display())))?;
     Ok(folder)
@@ -132,7 +143,8 @@ fn counts(binary: &Path, lake: &Path) -> [u64; 3] {
     })
 }
 
-fn is_current(binary: &Path, lake: &Path) -> bool {
+/// Whether Silver has all that Bronze has.
+pub(crate) fn is_current(binary: &Path, lake: &Path) -> bool {
     json(binary, &["status", "acme"], lake)[0]["state"] == "current"
 }
 
@@ -152,7 +164,8 @@ fn run_lag(binary: &Path, tenants: &Path, lake: &Path) -> Result<(), Failure> {
     shell::run(program(binary, ["lag", "acme", "--tenants"]).arg(tenants).arg("--lake").arg(lake))
 }
 
-fn remove(folder: &Path) -> Result<(), Failure> {
+/// Removes a folder, if it is there.
+pub(crate) fn remove(folder: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Failure(format!("failed to empty {}: {error}", folder.display())))
