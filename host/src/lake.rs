@@ -19,9 +19,10 @@ mod table;
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
@@ -41,6 +42,8 @@ pub trait World: std::fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> i64;
     /// A name that nobody else has.
     fn unique(&self) -> Uuid;
+    /// Waits for so long.
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// The machine's clock and its random numbers.
@@ -55,6 +58,10 @@ impl World for RealWorld {
 
     fn unique(&self) -> Uuid {
         Uuid::new_v4()
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
     }
 }
 

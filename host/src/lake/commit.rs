@@ -217,7 +217,7 @@ async fn attempt(place: &Place, version: i64, commit: &Commit) -> Outcome {
             Ok(Some(entry)) => return Outcome::Theirs(Box::new(entry)),
             Ok(None) if tried < TRIES => {
                 tracing::warn!(table = place.name, version, tried, error = %failure, "commit failed; trying again");
-                tokio::time::sleep(wait).await;
+                place.lake.world.sleep(wait).await;
                 wait *= 2;
             }
             Ok(None) => return Outcome::Unknown(failure),

@@ -158,11 +158,9 @@ impl Writer {
         })
     }
 
-    /// Encodes on a thread for blocking work, and puts.
+    /// Encodes and puts a few rows: too few to be worth a core of their own.
     pub async fn write(&self, rows: RecordBatch, partition: &[(&str, Option<&str>)]) -> Result<DataFile, LakeError> {
-        let writer = self.clone();
-        let encoded = tokio::task::spawn_blocking(move || writer.encode(&rows)).await;
-        self.put(encoded.expect("encode() does not panic, and the runtime waits for blocking work")?, partition).await
+        self.put(self.encode(&rows)?, partition).await
     }
 
     /// Every column must be one of the table's, and every required one of the table's must be there.

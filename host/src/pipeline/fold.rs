@@ -12,7 +12,6 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use tokio::time::Instant;
 
 use super::silver::{Entity, Silver};
 use super::{Host, PipelineError};
@@ -28,26 +27,28 @@ const BUCKET: &str = "_bucket";
 #[derive(Debug)]
 pub(super) struct Versions {
     pub(super) table: Table,
-    folded_at: Instant,
+    /// By the world's clock, in microseconds since the epoch.
+    folded_at: i64,
     took: Duration,
 }
 
 impl Versions {
-    pub(super) fn new(table: Table) -> Self {
-        Self { table, folded_at: Instant::now(), took: Duration::ZERO }
+    pub(super) fn new(host: &Host, table: Table) -> Self {
+        Self { table, folded_at: host.lake.world().now(), took: Duration::ZERO }
     }
 
-    /// A fold that takes long waits longer, so that folding never takes over a tenth of the time.
-    fn is_due(&self, every: Duration) -> bool {
-        self.folded_at.elapsed() >= every.max(self.took * 10)
+    /// A fold that takes long waits longer, so that folding never takes over a tenth of the time. A clock that was set back
+    /// makes it due.
+    fn is_due(&self, host: &Host) -> bool {
+        let pause = host.settings.fold_every.max(self.took * 10);
+        since(host, self.folded_at).is_none_or(|elapsed| elapsed >= pause)
     }
 }
 
 /// Folds every dimension whose cadence is due.
 pub(super) async fn due(host: &Arc<Host>, silver: &mut Silver) -> Result<(), PipelineError> {
-    let every = host.settings.fold_every;
     for entity in silver.entities.values_mut() {
-        if entity.versions.as_ref().is_some_and(|versions| versions.is_due(every)) {
+        if entity.versions.as_ref().is_some_and(|versions| versions.is_due(host)) {
             one(host, entity).await?;
         }
     }
@@ -76,7 +77,7 @@ enum Fold {
 
 async fn attempt(host: &Arc<Host>, entity: &mut Entity) -> Result<Fold, PipelineError> {
     let Some(versions) = &mut entity.versions else { return Ok(Fold::Done) };
-    let started = Instant::now();
+    let started = host.lake.world().now();
     let failed = |source: LakeError| PipelineError::lake("fold a dimension", source);
     let to = entity.rows.version();
     let folded = versions.table.transaction(APP_ID).unwrap_or(-1);
@@ -98,7 +99,7 @@ async fn attempt(host: &Arc<Host>, entity: &mut Entity) -> Result<Fold, Pipeline
         (false, false) => labels(&entity.rows, &files, bits).await.map_err(failed)?,
     };
     if changed.is_empty() {
-        versions.folded_at = Instant::now();
+        versions.folded_at = host.lake.world().now();
         return Ok(Fold::Done);
     }
     let rows = by_bucket(&entity.rows, &files, &changed, bits).await.map_err(failed)?;
@@ -115,12 +116,18 @@ async fn attempt(host: &Arc<Host>, entity: &mut Entity) -> Result<Fold, Pipeline
     commit.transactions = vec![(APP_ID.to_owned(), to)];
     match versions.table.commit(&commit).await {
         Ok(_) => {
-            (versions.folded_at, versions.took) = (Instant::now(), started.elapsed());
+            versions.folded_at = host.lake.world().now();
+            versions.took = since(host, started).unwrap_or_default();
             Ok(Fold::Done)
         }
         Err(CommitError::Conflict { .. }) => versions.table.refresh().await.map(|_| Fold::Lost).map_err(failed),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The time since `then`; none where the clock was set back meanwhile.
+fn since(host: &Host, then: i64) -> Option<Duration> {
+    u64::try_from(host.lake.world().now() - then).ok().map(Duration::from_micros)
 }
 
 /// Folds the changes of one bucket into its file.

@@ -145,7 +145,7 @@ impl Entity {
                     .pack(Packing::Random, HASHES)
             };
             let table = host.lake.table(&format!("{tenant}/silver/{name}"), &spec).await.map_err(failed)?;
-            Some(Versions::new(table))
+            Some(Versions::new(host, table))
         } else {
             None
         };

@@ -176,7 +176,7 @@ impl Run {
         if let Some(silver) = &mut self.silver {
             fold::due(&self.host, silver).await?;
         }
-        tokio::time::sleep(self.host.settings.follow.unwrap_or(PAUSE)).await;
+        self.host.lake.world().sleep(self.host.settings.follow.unwrap_or(PAUSE)).await;
         self.had.iter_mut().filter(|had| **had == Had::Nothing).for_each(|had| *had = Had::Records);
         Ok(())
     }
