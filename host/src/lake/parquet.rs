@@ -297,8 +297,8 @@ impl Reader {
         file: DataFile,
         scan: Scan,
     ) -> Result<BoxStream<'static, Result<RecordBatch, LakeError>>, LakeError> {
-        let table = self.place.name.clone();
-        let failed = move |source| LakeError::Parquet { table: table.clone(), doing: "read", source };
+        let (place, path) = (self.place.clone(), file.path.clone());
+        let failed = move |error| unread(&place, &path, error);
         let object = self.object(&file)?;
         let wanted = Arc::new(match &scan.columns {
             Some(columns) => self.project(columns)?,
@@ -342,6 +342,18 @@ impl Reader {
         };
         Ok(Schema::new(columns.iter().map(field).collect::<Result<Vec<_>, _>>()?))
     }
+}
+
+/// Whose failure it is that a file cannot be read: the store's, where that did not give the bytes, else the file's.
+fn unread(place: &Place, path: &str, error: ParquetError) -> LakeError {
+    let source = match error {
+        ParquetError::External(cause) => match cause.downcast::<object_store::Error>() {
+            Ok(cause) => return place.io(path, *cause),
+            Err(cause) => ParquetError::External(cause),
+        },
+        error => error,
+    };
+    LakeError::Parquet { table: place.name.clone(), doing: "read", source }
 }
 
 fn mask<'a>(file: &SchemaDescriptor, names: impl Iterator<Item = &'a str>) -> ProjectionMask {

@@ -283,6 +283,17 @@ async fn a_commit_that_lands_late_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_store_does_not_give_may_be_read_later() {
+    let lake = in_memory();
+    let mut table = lake.table("acme/silver/order", &numbers()).await.expect("a table");
+    add(&mut table, [1]).await.expect("a version");
+    let file = table.files().await.expect("files").pop().expect("one file");
+    lake.objects.delete(&table.place().folder.clone().join(file.path.as_str())).await.expect("it is there");
+    let error = table.reader().read(&file, None).await.expect_err("it is gone");
+    assert!(matches!(error, LakeError::Io { .. }) && error.is_retryable(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_newest_entry_is_never_read_as_data() {
     for Home { lake, folder: _folder } in homes() {
         let mut table = lake.table("acme/silver/order", &numbers()).await.expect("a table");
