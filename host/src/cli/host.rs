@@ -40,8 +40,6 @@ pub(super) fn machine(workers: Option<usize>) -> Result<Machine, CliError> {
 /// A host on the lake at `folder`, which is made if it is not there.
 pub(super) async fn open(folder: &Path, workers: Option<usize>, settings: Settings) -> Result<Host, CliError> {
     let failed = |error| CliError::caused(format!("failed to open the lake at `{}`", folder.display()), error);
-    std::fs::create_dir_all(folder)
-        .map_err(|error| CliError::caused(format!("failed to make `{}`", folder.display()), error))?;
     let lake = Lake::open(folder).map_err(failed)?;
     let own = folder.join(HOST_FOLDER);
     let keys = Keys::new(own.join("keys"));

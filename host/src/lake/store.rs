@@ -90,7 +90,7 @@ pub struct LocalStore {
 
 /// Folders, and which of them are known to be on the disk themselves.
 #[derive(Debug)]
-struct Folders {
+pub(crate) struct Folders {
     disk: Arc<dyn Disk>,
     durable: Mutex<HashSet<PathBuf>>,
 }
@@ -98,11 +98,7 @@ struct Folders {
 impl LocalStore {
     /// A store whose root is the root of the file system, for a lake in `folder`, which is made if missing.
     pub fn new(folder: &FilePath, disk: Arc<dyn Disk>) -> io::Result<Self> {
-        // What lies above the lake is the machine's own: its durability is not ours to see to.
-        let above = folder.ancestors().skip(1).find(|above| above.exists()).map(FilePath::to_owned);
-        let folders = Folders { disk, durable: Mutex::new(above.into_iter().collect()) };
-        folders.ensure(folder)?;
-        Ok(Self { reads: Arc::new(LocalFileSystem::new()), folders: Arc::new(folders) })
+        Ok(Self { reads: Arc::new(LocalFileSystem::new()), folders: Arc::new(Folders::new(folder, disk)?) })
     }
 
     /// Makes the names under `prefix` durable, those that another process made included.
@@ -113,6 +109,23 @@ impl LocalStore {
 }
 
 impl Folders {
+    /// With `folder`, made if missing, and durable however it came to be.
+    pub(crate) fn new(folder: &FilePath, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let folder = std::path::absolute(folder)?;
+        let there = folder.ancestors().skip(1).find(|above| above.exists());
+        if let Some(parent) = there.and_then(FilePath::parent) {
+            // A host may have made this one and died before the sync. What lies further above is the machine's own, and so
+            // is what only others may look into.
+            match disk.sync_folder(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                done => done?,
+            }
+        }
+        let folders = Self { disk, durable: Mutex::new(there.map(FilePath::to_owned).into_iter().collect()) };
+        folders.ensure(&folder)?;
+        Ok(folders)
+    }
+
     /// Makes `folder` and all above it, each named durably in its parent.
     fn ensure(&self, folder: &FilePath) -> io::Result<()> {
         let known = self.lock().contains(folder);
@@ -163,18 +176,21 @@ impl Staged {
         if !without(Safeguard::FileSync) {
             disk.sync(&self.file, &self.path)?;
         }
-        match mode {
-            PutMode::Create => {
-                disk.link(&self.path, &self.to)?;
-                // The object exists: a leftover staging name takes a folder entry, nothing else.
-                drop(disk.remove(&self.path));
-            }
-            PutMode::Overwrite | PutMode::Update(_) => disk.rename(&self.path, &self.to)?,
+        let named = match mode {
+            PutMode::Create => disk.link(&self.path, &self.to),
+            PutMode::Overwrite | PutMode::Update(_) => disk.rename(&self.path, &self.to),
+        };
+        match &named {
+            // The object exists: a leftover staging name takes a folder entry, nothing else.
+            Ok(()) if *mode == PutMode::Create => drop(disk.remove(&self.path)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return named,
+            _ => {}
         }
-        if without(Safeguard::FolderSync) {
-            return Ok(());
+        // Of a name that was taken, too: who made it may have died before this, and who is told of it builds on it.
+        if !without(Safeguard::FolderSync) {
+            disk.sync_folder(self.to.parent().expect("an object lies in a folder: stage() made it"))?;
         }
-        disk.sync_folder(self.to.parent().expect("an object lies in a folder: stage() made it"))
+        named
     }
 }
 

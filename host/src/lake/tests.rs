@@ -450,6 +450,18 @@ async fn a_local_commit_is_synced_before_it_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_taken_is_synced_before_anybody_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let disk = Arc::new(Watched::default());
+    let lake = Lake::on_disk(&folder.path().join("lake"), disk.clone(), Arc::new(RealWorld)).expect("a lake");
+    lake.put_object("acme/registry/ab", b"component".to_vec()).await.expect("an object");
+    disk.take();
+    lake.put_object("acme/registry/ab", b"component".to_vec()).await.expect("it is there");
+    let kinds: Vec<&str> = disk.take().iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, ["create", "write", "sync", "link", "sync_folder", "remove"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_at_any_step_leaves_a_whole_table() {
     for step in 0..11 {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -474,6 +486,29 @@ async fn a_disk_that_fails_at_any_step_leaves_a_whole_table() {
             add(&mut table, [1]).await.expect("there is space again");
         }
         assert_eq!(content(&table).await, [1], "step {step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_fails_at_any_step_leaves_a_whole_table() {
+    let policy = Policy { checkpoint_every: 1, ..Policy::default() };
+    for step in 0.. {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let disk = Arc::new(Watched::default());
+        let lake = Lake::on_disk(&folder.path().join("lake"), disk.clone(), Arc::new(RealWorld)).expect("a lake");
+        let mut table = lake.table("acme/silver/order", &numbers()).await.expect("a table");
+        add(&mut table, [1]).await.expect("a version");
+        disk.fail_from(Some(step));
+        let written = table.maintain(policy).await;
+        disk.fail_from(None);
+        let mut table = lake.table("acme/silver/order", &numbers()).await.expect("a whole table");
+        assert_eq!(content(&table).await, [1], "step {step}");
+        table.maintain(policy).await.expect("there is space again");
+        assert_eq!((table.checkpoint, content(&table).await), (Some(1), vec![1]), "step {step}");
+        if written.is_ok() {
+            assert_eq!(step, 10, "two files of five steps each");
+            break;
+        }
     }
 }
 
