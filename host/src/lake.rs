@@ -33,6 +33,7 @@ pub use self::commit::{Commit, CommitError};
 pub use self::log::{DataFile, Entry, Statistics};
 pub use self::maintain::Policy;
 pub use self::parquet::{Encoded, Filter, Keep, Packing, Reader, Scan, Writer};
+pub(crate) use self::store::Folders;
 pub use self::store::{Disk, LocalStore, RealDisk};
 pub use self::table::{Table, TableSpec};
 

@@ -4,14 +4,22 @@
 //! first needed. Whoever holds the folder can recompute digests and tokens; keep it with the auditors, not with the
 //! consumers of the lake.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::lake::{Disk, Folders, RealDisk};
 
 /// A folder of keys.
 #[derive(Clone, Debug)]
-pub struct Keys(PathBuf);
+pub struct Keys {
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+}
 
 /// A key could not be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -26,22 +34,22 @@ pub struct KeyError {
 impl Keys {
     /// The keys in `folder`, which need not exist.
     pub fn new(folder: PathBuf) -> Self {
-        Self(folder)
+        Self::on_disk(folder, Arc::new(RealDisk))
     }
 
-    /// The host's own key `name`, made if it is not there.
+    /// As [`Self::new`], over a disk of the caller's.
+    pub fn on_disk(folder: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { folder, disk }
+    }
+
+    /// The host's own key `name`, made if it is not there. It is on the disk when this returns: what is made with a key is
+    /// worth nothing without it.
     pub fn own(&self, name: &str) -> Result<[u8; 32], KeyError> {
-        let path = self.0.join(format!("{name}.key"));
-        let failed = |source| KeyError { path: path.clone(), found: None, source: Some(source) };
-        match fs::read(&path) {
-            Ok(bytes) => bytes.as_slice().try_into().map_err(|_| KeyError {
-                path: path.clone(),
-                found: Some(bytes.len()),
-                source: None,
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make(&path).map_err(failed),
-            Err(error) => Err(failed(error)),
-        }
+        let path = self.folder.join(format!("{name}.key"));
+        let bytes = self.read_or_make(&path);
+        let bytes = bytes.map_err(|source| KeyError { path: path.clone(), found: None, source: Some(source) })?;
+        let found = Some(bytes.len());
+        bytes.try_into().map_err(|_| KeyError { path, found, source: None })
     }
 
     /// The key that a tenant keeps in `file`.
@@ -51,32 +59,50 @@ impl Keys {
         if bytes.len() < 16 { Err(failed(Some(bytes.len()), None)) } else { Ok(bytes) }
     }
 
-    fn make(&self, path: &Path) -> io::Result<[u8; 32]> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        let mut key = [0; 32];
-        fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-        // Whole before it has its name: two hosts that start together agree on one.
-        let staged = path.with_extension(format!("{}.new", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        let linked = fs::hard_link(&staged, path);
-        fs::remove_file(&staged)?;
-        fs::File::open(&self.0)?.sync_all()?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::File::open(path)?.read_exact(&mut key)?;
-                Ok(key)
+    fn read_or_make(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let is_new = !self.folder.exists();
+        Folders::new(&self.folder, Arc::clone(&self.disk))?;
+        if is_new {
+            fs::set_permissions(&self.folder, Permissions::from_mode(0o700))?;
+        }
+        let there = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make(path)?;
+                fs::read(path)?
             }
-            done => done.map(|()| key),
+            read => read?,
+        };
+        // Also where it was there: whoever made it may have died before the sync.
+        self.disk.sync_folder(&self.folder)?;
+        Ok(there)
+    }
+
+    /// Makes the file of a key, unless somebody else does meanwhile.
+    fn make(&self, path: &Path) -> io::Result<()> {
+        let mut key = [0; 32];
+        File::open("/dev/urandom")?.read_exact(&mut key)?;
+        // Whole before it has its name: hosts that start together agree on one. Their process ids may be the same.
+        let staged = path.with_extension(format!("{}.new", Uuid::new_v4()));
+        let file = self.disk.create(&staged)?;
+        let write = || {
+            // Syncing bytes need not take the mode along.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.sync_all()?;
+            self.disk.write(&file, &staged, 0, &key)?;
+            self.disk.sync(&file, &staged)?;
+            self.disk.link(&staged, path)
+        };
+        let written = write();
+        drop(self.disk.remove(&staged));
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
