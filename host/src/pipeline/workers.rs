@@ -61,7 +61,11 @@ impl Workers {
             Place::Caller => wait(),
             Place::Cores { .. } => match tokio::task::spawn_blocking(wait).await {
                 Ok(value) => value,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Not even begun: the runtime is ending, and the caller with it.
+                    Err(_) => std::future::pending().await,
+                },
             },
         }
     }
