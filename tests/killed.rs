@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use silversmith::lake::Lake;
 use silversmith::registry::activation::{Activations, Digests};
 use xtask::generate::{self, Plan, Plot};
 
-use crate::support::{Workshop, copy, files, random, trials};
+use crate::support::{Workshop, copy, files, random, seed, trials};
 use crate::tables::{assert_same, contents, record, rows, text, wait};
 
 /// Kills of one lake before it is finished.
@@ -25,13 +25,6 @@ fn acme(records: u64, seed: u64) -> Workshop {
     let plan = Plan { records, seed, plot: Plot::Lively, answer: false };
     generate::write("acme", plan, &workshop.path("input")).expect("the workshop is ours");
     workshop
-}
-
-fn seed() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
-    let seed = since.as_nanos() as u64;
-    println!("seed {seed}");
-    seed
 }
 
 /// Starts a run and kills it as soon as `now` says so; whether it was still running.

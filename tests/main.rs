@@ -2,6 +2,7 @@
 
 mod clinic;
 mod commerce;
+mod disk;
 mod first_tenant;
 mod github;
 mod golden;

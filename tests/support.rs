@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,6 +26,14 @@ pub(crate) fn trials(all: u64) -> Range<u64> {
     0..if std::env::var_os("SILVERSMITH_TRIALS").is_some_and(|trials| trials == "all") { all } else { all / 10 }
 }
 
+/// A seed that is another in every run; it is printed.
+pub(crate) fn seed() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
+    let seed = since.as_nanos() as u64;
+    println!("seed {seed}");
+    seed
+}
+
 /// A number that anybody can make again from the seed (splitmix64).
 pub(crate) fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -41,15 +50,20 @@ pub(crate) struct Call {
     pub(crate) stderr: String,
 }
 
-/// The binary, not yet started, in a folder of the test's own. It keeps to itself: no lake and no log level of the caller's.
-pub(crate) fn silversmith(folder: &Path) -> Command {
+/// The folder of components.
+pub(crate) fn plugins() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_silversmith"));
     let built = binary.ancestors().nth(2).expect("cargo builds into a folder of a profile").join("plugins");
     let plugins = std::env::var_os("SILVERSMITH_PLUGINS").map_or(built, PathBuf::from);
     let there = ["mapping.wasm", "github.wasm"].iter().all(|name| plugins.join(name).is_file());
     assert!(there, "found no plugins in {}: run `cargo xtask plugins`", plugins.display());
-    let mut command = Command::new(binary);
-    command.current_dir(folder).stdin(Stdio::null()).env("SILVERSMITH_PLUGINS", plugins);
+    plugins
+}
+
+/// The binary, not yet started, in a folder of the test's own. It keeps to itself: no lake and no log level of the caller's.
+pub(crate) fn silversmith(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silversmith"));
+    command.current_dir(folder).stdin(Stdio::null()).env("SILVERSMITH_PLUGINS", plugins());
     command.env_remove("SILVERSMITH_LAKE").env_remove("SILVERSMITH_LOG");
     command
 }

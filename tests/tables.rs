@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
 use silversmith::conform::canonical::{Cells, KeyHasher};
-use silversmith::lake::Lake;
+use silversmith::lake::{Lake, LakeError};
 
 /// A row by column: bytes in hexadecimal, times in microseconds since the epoch, all else as text; none for null.
 pub(crate) type Row = BTreeMap<String, Option<String>>;
@@ -22,24 +22,27 @@ const ACCIDENTAL: [&str; 4] = ["ingestion_timestamp", "ingestion_date", "_manife
 
 /// All rows of a table, such as `acme/silver/order`, in no order.
 pub(crate) fn rows(lake: &Path, table: &str) -> Vec<Row> {
-    wait(async {
-        let lake = Lake::open(lake).expect("the lake is there");
-        let opened = lake.find(table).await.unwrap_or_else(|error| panic!("{table}: {error}"));
-        let opened = opened.unwrap_or_else(|| panic!("the lake has no table {table}"));
-        let mut rows = vec![];
-        for file in opened.files().await.unwrap_or_else(|error| panic!("{table}: {error}")) {
-            for batch in opened.reader().read(&file, None).await.unwrap_or_else(|error| panic!("{table}: {error}")) {
-                let first = rows.len();
-                rows.resize(first + batch.num_rows(), Row::new());
-                for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-                    for (row, value) in rows[first..].iter_mut().zip(texts(column)) {
-                        row.insert(field.name().clone(), value);
-                    }
+    let found = wait(async { read(&Lake::open(lake).expect("the lake is there"), table).await });
+    let found = found.unwrap_or_else(|error| panic!("{table}: {error}"));
+    found.unwrap_or_else(|| panic!("the lake has no table {table}"))
+}
+
+/// The same of a lake that may be damaged; none if it has no such table.
+pub(crate) async fn read(lake: &Lake, table: &str) -> Result<Option<Vec<Row>>, LakeError> {
+    let Some(opened) = lake.find(table).await? else { return Ok(None) };
+    let mut rows = vec![];
+    for file in opened.files().await? {
+        for batch in opened.reader().read(&file, None).await? {
+            let first = rows.len();
+            rows.resize(first + batch.num_rows(), Row::new());
+            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+                for (row, value) in rows[first..].iter_mut().zip(texts(column)) {
+                    row.insert(field.name().clone(), value);
                 }
             }
         }
-        rows
-    })
+    }
+    Ok(Some(rows))
 }
 
 /// Every Bronze and Silver table of a tenant and its quarantine, without what is accidental, each in one order.
@@ -48,15 +51,17 @@ pub(crate) fn contents(lake: &Path, tenant: &str) -> BTreeMap<String, Vec<Row>> 
     let mut tables = wait(opened.tables(tenant)).expect("the lake can be listed");
     tables.retain(|table| table != "manifests");
     assert!(tables.len() > 2, "{tenant} has the tables {tables:?} only");
-    let read = |table: &String| {
-        let mut rows = rows(lake, &format!("{tenant}/{table}"));
-        for row in &mut rows {
-            row.retain(|column, _| !ACCIDENTAL.contains(&column.as_str()));
-        }
-        rows.sort();
-        rows
-    };
+    let read = |table: &String| comparable(rows(lake, &format!("{tenant}/{table}")));
     tables.iter().map(|table| (table.clone(), read(table))).collect()
+}
+
+/// The rows without what is accidental, in one order.
+pub(crate) fn comparable(mut rows: Vec<Row>) -> Vec<Row> {
+    for row in &mut rows {
+        row.retain(|column, _| !ACCIDENTAL.contains(&column.as_str()));
+    }
+    rows.sort();
+    rows
 }
 
 /// Fails on the first row that the two do not share.
