@@ -181,7 +181,7 @@ fn a_loss_of_power_after_a_death_at_any_step_loses_nothing() {
         let (ruins, safe) = first.after(place as usize);
         let home = shop.empty();
         // Either the host dies and another one goes on, on what nobody has synced, or power is lost once before.
-        let before = if random(&mut seed) % 2 == 0 {
+        let before = if random(&mut seed).is_multiple_of(2) {
             ruins.alive().write(home.path());
             ruins
         } else {
