@@ -14,6 +14,7 @@
 //! | another topic under the same name, or another cluster | halts |
 //! | a tombstone | a record without payload |
 //! | more than the budget | the partition waits until half of its share is free |
+//! | a group that knows another member of this host's name | joins again; halts if that goes on |
 //! | brokers that do not answer | tries again; a run that ends with its input gives up after a minute |
 //!
 //! A source that halts stays in its group and reads nothing: what it holds is not given to a host that would halt as well,

@@ -33,10 +33,14 @@ pub(super) const AGAIN: Duration = Duration::from_millis(500);
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often what was received is proven: what a record waits, at most, and what a busy partition costs the brokers.
 const PROVE_EVERY: Duration = Duration::from_millis(100);
+/// How often in a row a host joins again that was fenced: a member that hears no answer to its joining, and joins once
+/// more, fences itself; two hosts of one name fence each other for ever.
+const FENCED_MAX: u32 = 3;
 /// How many messages are taken in before the thread looks at anything else.
 const ROUND: usize = 1000;
 
 /// What the thread works with.
+#[derive(Clone)]
 pub(super) struct Poller {
     pub(super) source: String,
     pub(super) topics: Vec<String>,
@@ -68,16 +72,38 @@ impl From<DescribeError> for Trouble {
 impl Poller {
     /// Polls until the source is closed or cannot stay in its group.
     pub(super) fn run(self, config: &ClientConfig) {
-        let shared = Arc::clone(&self.shared);
-        let ended = self.serve(config);
-        let mut state = shared.lock();
-        if let Err(error) = ended {
-            state.stop(Course::Leaving, error);
-            state.lead = Lead::Unknown;
+        let session = config.get("session.timeout.ms").and_then(|session| session.parse().ok());
+        let in_a_row = 2 * Duration::from_millis(session.unwrap_or_default());
+        let (mut fenced, mut last) = (0, Instant::now());
+        loop {
+            let ended = self.clone().serve(config);
+            let mut state = self.shared.lock();
+            if let Err(error) = ended {
+                state.stop(Course::Leaving, error);
+                state.lead = Lead::Unknown;
+            }
+            if state.course != Course::Fenced {
+                state.course = Course::Leaving;
+                return;
+            }
+            // Nothing is held until the next client is given partitions.
+            state.partitions.clear();
+            (state.course, state.placed, state.epoch) = (Course::Reading, false, state.epoch + 1);
+            fenced = if last.elapsed() > in_a_row { 1 } else { fenced + 1 };
+            last = Instant::now();
+            if fenced > FENCED_MAX {
+                let error = self.halted(format!(
+                    "another process joined the group as host `{}`, expected one of that name: \
+                     give each host a name of its own in SILVERSMITH_HOST",
+                    self.host
+                ));
+                return state.stop(Course::Leaving, error);
+            }
+            warn!(source = self.source, host = self.host, "the group has another member of this name; joining again");
         }
-        state.course = Course::Leaving;
     }
 
+    /// The same with one client, until that is fenced.
     fn serve(self, config: &ClientConfig) -> Result<(), SourceError> {
         let (shared, budget, reading) = (Arc::clone(&self.shared), self.budget, self.reading);
         let (source, topics) = (self.source.clone(), self.topics.clone());
@@ -121,7 +147,7 @@ impl Poller {
                     paused = true;
                     poller.poll(&consumer);
                 }
-                Course::Leaving => break,
+                Course::Fenced | Course::Leaving => break,
             }
         }
         acknowledge(&consumer, &shared);
@@ -200,12 +226,11 @@ impl Poller {
                     .to_owned(),
             ),
             Some(Code::FencedInstanceId | Code::Fenced) => {
-                self.leave(format!(
-                    "another process joined the group as host `{}`, expected one of that name: \
-                     give each host a name of its own in SILVERSMITH_HOST",
-                    self.host
-                ));
-                self.shared.lock().lead = Lead::Another;
+                let mut state = self.shared.lock();
+                if state.course == Course::Reading {
+                    state.course = Course::Fenced;
+                }
+                state.lead = Lead::Another;
             }
             Some(
                 Code::Authentication

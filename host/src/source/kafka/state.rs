@@ -207,6 +207,8 @@ pub(super) enum Course {
     Reading,
     /// Stays in its group and reads nothing: the source is halted.
     Halted,
+    /// Makes another client: the group took this one for another process of the host's name.
+    Fenced,
     /// Ends, or has ended.
     Leaving,
 }
