@@ -34,6 +34,15 @@ pub(crate) fn test(trials: Trials) -> Result<(), Failure> {
     run(&mut tests)
 }
 
+/// Runs the test that kills hosts under load, with so many kills.
+pub(crate) fn chaos(kills: u64) -> Result<(), Failure> {
+    setup::all()?;
+    let folder = plugins::build()?;
+    let mut tests =
+        cargo(["test", "--release", "--workspace", "--test", "end_to_end", "kafka::kills", "--", "--nocapture"]);
+    run(tests.env("SILVERSMITH_PLUGINS", &folder).env("SILVERSMITH_KILLS", kills.to_string()))
+}
+
 /// Checks format, lints, and, where `cargo-deny` is installed, licences and sources.
 pub(crate) fn lint() -> Result<(), Failure> {
     setup::packages()?;

@@ -52,10 +52,15 @@ impl Jars {
         Ok(Self(libs))
     }
 
+    /// Java on one of Kafka's tools, which are done before what a server gains by would pay.
+    fn tool(&self, class: &str) -> Command {
+        self.java(&["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"], class)
+    }
+
     /// Java on one of Kafka's programs.
-    fn java(&self, heap: &str, class: &str) -> Command {
+    fn java(&self, options: &[&str], class: &str) -> Command {
         let mut java = Command::new("java");
-        java.args([heap, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
+        java.args(options).args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
         java.arg(format!("{}/*", self.0.display())).arg(class);
         java
     }
@@ -76,6 +81,35 @@ struct Running {
     watcher: Child,
 }
 
+/// A second way into a broker, on loopback.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// What is spoken there: `PLAINTEXT`, `SASL_SSL` or another of Kafka's.
+    pub protocol: &'static str,
+    /// Where the broker waits for clients.
+    pub port: u16,
+    /// Where it sends them, if there is something in between.
+    pub advertised: u16,
+    /// The broker's settings of this way alone, by name.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Listener {
+    /// The broker's settings, one a line; `port` and `controller` are those that it has anyhow.
+    fn settings(&self, port: u16, controller: u16) -> String {
+        let Self { protocol, port: second, advertised, .. } = self;
+        let mut text = format!(
+            "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECOND://127.0.0.1:{second}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECOND://127.0.0.1:{advertised}\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:{protocol}\n"
+        );
+        for (name, value) in &self.settings {
+            text += &format!("listener.name.second.{name}={value}\n");
+        }
+        text
+    }
+}
+
 /// Brokers of a test's own.
 #[derive(Debug)]
 pub struct Cluster {
@@ -87,6 +121,15 @@ pub struct Cluster {
 impl Cluster {
     /// `brokers` brokers on free ports, which answer; `folder` is emptied, and removed at the end.
     pub fn start(jars: &Jars, folder: &Path, brokers: u16) -> Result<Self, Failure> {
+        Self::launch_all(jars, folder, brokers, None)
+    }
+
+    /// The same, of one broker that has a second way in.
+    pub fn start_with(jars: &Jars, folder: &Path, second: &Listener) -> Result<Self, Failure> {
+        Self::launch_all(jars, folder, 1, Some(second))
+    }
+
+    fn launch_all(jars: &Jars, folder: &Path, brokers: u16, second: Option<&Listener>) -> Result<Self, Failure> {
         let free = || TcpListener::bind("127.0.0.1:0").map_err(Failure::io("failed to find a free port"));
         // All at once: a port that was given back could be given again.
         let sockets = (0..2 * brokers).map(|_| free()).collect::<Result<Vec<_>, _>>()?;
@@ -95,7 +138,7 @@ impl Cluster {
         let ports = ports.map_err(Failure::io("failed to find a free port"))?;
         drop(sockets);
         let ports: Vec<(u16, u16)> = ports.chunks(2).map(|pair| (pair[0], pair[1])).collect();
-        let folders = prepare(jars, folder, &ports)?;
+        let folders = prepare(jars, folder, &ports, second)?;
         let broker = |(folder, (port, _)): (PathBuf, &(u16, u16))| Broker { folder, port: *port, running: None };
         let brokers = folders.into_iter().zip(&ports).map(broker).collect();
         let mut cluster = Self { jars: jars.clone(), folder: folder.to_owned(), brokers };
@@ -139,13 +182,12 @@ impl Cluster {
     }
 
     fn topics(&self, arguments: &[String]) -> Result<(), Failure> {
-        let mut tool = self.jars.java("-Xmx128m", "org.apache.kafka.tools.TopicCommand");
-        output(tool.args(["--bootstrap-server", &self.bootstrap()]).args(arguments)).map(drop)
+        output(self.tool("org.apache.kafka.tools.TopicCommand").args(arguments)).map(drop)
     }
 
     /// Kafka's own tool of this class on this cluster.
     pub fn tool(&self, class: &str) -> Command {
-        let mut tool = self.jars.java("-Xmx256m", class);
+        let mut tool = self.jars.tool(class);
         tool.args(["--bootstrap-server", &self.bootstrap()]);
         tool
     }
@@ -199,7 +241,7 @@ pub fn start(jars: &Jars, folder: &Path, brokers: u16, port: u16) -> Result<Stri
         let in_use = |cause| Failure(format!("found port {port} in use ({cause}): choose others by `--port`"));
         TcpListener::bind(("127.0.0.1", *port)).map_err(in_use)?;
     }
-    let folders = prepare(jars, folder, &ports)?;
+    let folders = prepare(jars, folder, &ports, None)?;
     for folder in &folders {
         write(&folder.join("pid"), &spawn(jars, folder)?.id().to_string())?;
     }
@@ -241,9 +283,14 @@ fn settings(folder: &Path) -> PathBuf {
 }
 
 /// An empty folder for each broker of one cluster, formatted. `ports` are those of broker and controller.
-fn prepare(jars: &Jars, folder: &Path, ports: &[(u16, u16)]) -> Result<Vec<PathBuf>, Failure> {
+fn prepare(
+    jars: &Jars,
+    folder: &Path,
+    ports: &[(u16, u16)],
+    second: Option<&Listener>,
+) -> Result<Vec<PathBuf>, Failure> {
     remove(folder)?;
-    let id = output(jars.java("-Xmx128m", "kafka.tools.StorageTool").arg("random-uuid"))?;
+    let id = output(jars.tool("kafka.tools.StorageTool").arg("random-uuid"))?;
     let voters: Vec<String> =
         ports.iter().enumerate().map(|(i, (_, controller))| format!("{}@127.0.0.1:{controller}", i + 1)).collect();
     let mut folders = vec![];
@@ -267,16 +314,22 @@ fn prepare(jars: &Jars, folder: &Path, ports: &[(u16, u16)]) -> Result<Vec<PathB
              transaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=4\n\
              group.initial.rebalance.delay.ms=0\n\
+             group.min.session.timeout.ms=500\n\
+             broker.heartbeat.interval.ms=500\n\
+             broker.session.timeout.ms=3000\n\
              log.retention.check.interval.ms=500\n\
              log.initial.task.delay.ms=500\n\
              log.segment.delete.delay.ms=500\n\
-             log.cleaner.backoff.ms=500\n",
+             log.cleaner.backoff.ms=500\n\
+             {more}",
             id = i + 1,
+            // Of two settings of one name, the latter counts.
+            more = second.map(|second| second.settings(*port, *controller)).unwrap_or_default(),
             voters = voters.join(","),
             data = folder.join("data").display(),
         );
         write(&settings(&folder), &text)?;
-        let mut format = jars.java("-Xmx128m", "kafka.tools.StorageTool");
+        let mut format = jars.tool("kafka.tools.StorageTool");
         output(format.args(["format", "-t", id.trim(), "-c"]).arg(settings(&folder)))?;
         folders.push(folder);
     }
@@ -287,7 +340,7 @@ fn prepare(jars: &Jars, folder: &Path, ports: &[(u16, u16)]) -> Result<Vec<PathB
 fn spawn(jars: &Jars, folder: &Path) -> Result<Child, Failure> {
     let log = || fs::OpenOptions::new().create(true).append(true).open(folder.join("broker.log"));
     let log = || log().map_err(Failure::io(format!("failed to write to {}", folder.display())));
-    let mut java = jars.java(HEAP, "kafka.Kafka");
+    let mut java = jars.java(&[HEAP], "kafka.Kafka");
     java.arg(settings(folder)).stdin(Stdio::null()).stdout(log()?).stderr(log()?);
     std::os::unix::process::CommandExt::process_group(&mut java, 0);
     java.spawn().map_err(Failure::io("failed to start `java`"))

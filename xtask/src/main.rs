@@ -50,6 +50,12 @@ enum Verb {
     Soak,
     /// Take each guard of the host away in turn, and see that a test misses it.
     Mutants,
+    /// Kill hosts that read from a broker under load, and look whether anything was lost or repeated.
+    Chaos {
+        /// How many.
+        #[arg(long, default_value_t = 300)]
+        kills: u64,
+    },
 }
 
 #[derive(Subcommand)]
@@ -105,6 +111,7 @@ fn main() -> ExitCode {
         Verb::Bench(bench) => bench.run(),
         Verb::Soak => check::test(check::Trials::All).and_then(|()| mutants::run()),
         Verb::Mutants => mutants::run(),
+        Verb::Chaos { kills } => check::chaos(kills),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
