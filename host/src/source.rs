@@ -105,6 +105,11 @@ pub trait Source: Send {
     /// others had landed, in whole or in part. What was read ahead from elsewhere is dropped.
     fn place(&mut self, transactions: &BTreeMap<String, i64>) -> Result<(), SourceError>;
 
+    /// Whether it waits to be placed, and the rest of its group with it; the next call of [`Source::next`] says so too.
+    fn is_unplaced(&self) -> bool {
+        false
+    }
+
     /// What it says of which host runs Silver; none where all that it reads is this host's.
     fn stake(&self) -> Option<Stake>;
 

@@ -291,6 +291,15 @@ impl Line {
         self.due.clear();
     }
 
+    /// Tells the source where Bronze ends, if it waits for that.
+    pub(super) async fn place_if_unplaced(&mut self, host: &Arc<Host>) -> Result<(), PipelineError> {
+        if self.source.as_ref().is_some_and(|source| source.is_unplaced()) {
+            self.look(host).await?;
+            self.place(host).await?;
+        }
+        Ok(())
+    }
+
     /// Whether this host holds what decides who settles; none where the source has no say.
     pub(super) fn stake(&self) -> Option<Stake> {
         self.source.as_ref()?.stake()

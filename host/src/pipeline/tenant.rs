@@ -33,7 +33,7 @@ pub(super) async fn run(
     };
     let had = vec![Had::Records; lines.len()];
     let name = tenant.name.clone();
-    let mut run = Run { host, name, lines, had, silver: None, observer, tally: Tally::default() };
+    let mut run = Run { host, name, lines, had, asked: 0, silver: None, observer, tally: Tally::default() };
     let ended = run.flow().await;
     if let (Err(error), Some(silver)) = (&ended, &mut run.silver) {
         failed::record(&run.host, &mut run.lines, silver, error).await;
@@ -83,6 +83,8 @@ struct Run {
     lines: Vec<Line>,
     /// By line.
     had: Vec<Had>,
+    /// When sources that had nothing were last asked again, microseconds since the epoch.
+    asked: i64,
     /// The tables, while this host settles.
     silver: Option<Silver>,
     observer: Arc<dyn Observer>,
@@ -96,6 +98,9 @@ impl Run {
         let mut turn = 0;
         loop {
             let go_on = !self.host.stop.is_requested();
+            if go_on {
+                self.attend().await?;
+            }
             let mut takes_more = go_on;
             if self.settles() != self.silver.is_some() {
                 // What waits is settled first: it was landed to be.
@@ -171,13 +176,37 @@ impl Run {
         Ok(())
     }
 
+    /// Keeps no source waiting while another is busy, or while much is due: those that wait to be placed come first, for
+    /// the rest of their groups waits with them, and those that had nothing are asked again after a while.
+    async fn attend(&mut self) -> Result<(), PipelineError> {
+        for line in &mut self.lines {
+            line.place_if_unplaced(&self.host).await?;
+        }
+        let now = self.host.lake.world().now();
+        // The clock may be set back.
+        if u128::from(now.abs_diff(self.asked)) >= self.pause().as_micros() {
+            self.ask_again();
+        }
+        Ok(())
+    }
+
+    /// Has sources be asked again that had nothing.
+    fn ask_again(&mut self) {
+        self.asked = self.host.lake.world().now();
+        self.had.iter_mut().filter(|had| **had == Had::Nothing).for_each(|had| *had = Had::Records);
+    }
+
+    fn pause(&self) -> Duration {
+        self.host.settings.follow.unwrap_or(PAUSE)
+    }
+
     /// Waits before sources are asked again that had nothing.
     async fn wait(&mut self) -> Result<(), PipelineError> {
         if let Some(silver) = &mut self.silver {
             fold::due(&self.host, silver).await?;
         }
-        self.host.lake.world().sleep(self.host.settings.follow.unwrap_or(PAUSE)).await;
-        self.had.iter_mut().filter(|had| **had == Had::Nothing).for_each(|had| *had = Had::Records);
+        self.host.lake.world().sleep(self.pause()).await;
+        self.ask_again();
         Ok(())
     }
 

@@ -164,6 +164,10 @@ impl Source for Kafka {
         Ok(())
     }
 
+    fn is_unplaced(&self) -> bool {
+        self.shared.lock().placement == Placement::Wanted
+    }
+
     fn stake(&self) -> Option<Stake> {
         let of = self.settings.topics.first()?.clone();
         match self.shared.lock().lead {
