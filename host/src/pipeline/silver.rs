@@ -49,13 +49,14 @@ pub(super) struct Entity {
 
 impl Silver {
     pub(super) async fn open(host: &Host, tenant: &str) -> Result<Self, PipelineError> {
+        let failed = |source| PipelineError::lake("open quarantine and manifests", source);
+        // Manifests first: another host may be settling still, and what they say is in every table that is opened afterwards.
+        let spec = TableSpec::append_only(manifest::SCHEMA.clone());
+        let manifests = host.lake.table(&format!("{tenant}/manifests"), &spec).await.map_err(failed)?;
         let spec = TableSpec::append_only(quarantine::SCHEMA.clone())
             .pack(Packing::Random, &["_checksum"])
             .pack(Packing::Bulk, &["raw_payload"]);
-        let failed = |source| PipelineError::lake("open quarantine and manifests", source);
         let quarantine = host.lake.table(&format!("{tenant}/quarantine"), &spec).await.map_err(failed)?;
-        let spec = TableSpec::append_only(manifest::SCHEMA.clone());
-        let manifests = host.lake.table(&format!("{tenant}/manifests"), &spec).await.map_err(failed)?;
         Ok(Self { tenant: tenant.to_owned(), entities: BTreeMap::new(), quarantine, manifests })
     }
 
