@@ -40,8 +40,22 @@ pub(super) enum DescribeError {
     Unanswered(String),
 }
 
-/// The id of each of `topics`, as the cluster says within `timeout`. Blocks.
+/// The id of each of `topics`, as the cluster says within `timeout`. Blocks, for twice as long where nobody answers.
 pub(super) fn topic_ids<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[String],
+    timeout: Duration,
+) -> Result<BTreeMap<String, String>, DescribeError> {
+    let ids = describe(client, topics, timeout);
+    if let (Err(DescribeError::Unanswered(_)), Some(topic)) = (&ids, topics.first()) {
+        // The client asks the broker that it takes for the controller, for as long as it has not heard of another: one
+        // that died would be asked until the client looks around by itself, which is minutes later.
+        client.fetch_metadata(Some(topic), timeout).ok();
+    }
+    ids
+}
+
+fn describe<C: ClientContext>(
     client: &Client<C>,
     topics: &[String],
     timeout: Duration,
