@@ -1,42 +1,74 @@
 //! Kafka: what the host makes of topics of a real broker, produced by a program that is not ours.
 //!
-//! Bronze is held against what `kcat` reads from the broker, row by row. Silver is held against the tables that the
-//! same records give through files, in the order in which Bronze holds them.
+//! Owns the broker of the tests, a tenant that reads a topic of its own, and hosts that run until they are told to end.
+//! What tables must hold is [`whole`]'s; who is in a group and what is produced meanwhile, [`group`]'s and [`load`]'s.
 
+mod brokers;
+mod connections;
+mod group;
 mod hosts;
+mod kills;
+mod load;
 mod losses;
+mod proxy;
+mod restarts;
+mod secrets;
+mod storms;
+mod whole;
+mod zombies;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use silversmith::lake::{Bronze, Lake, Step};
-use silversmith::record::Batch;
 use xtask::generate::{self, Plan, Plot};
-use xtask::kafka::{Cluster, Jars};
+use xtask::kafka::{Cluster, Jars, Listener};
 use xtask::shell::Failure;
 
-use crate::support::{Workshop, call, files, random, trials};
-use crate::tables::{Row, assert_same, contents, rows, text, wait};
+use crate::support::{Workshop, call, files, seed};
+use crate::tables::{rows, text};
 
 /// How long anything that must happen may take, on a machine that does much else.
 const SOON: Duration = Duration::from_secs(120);
 const PARTITIONS: u16 = 3;
 
+/// The broker of this run of tests, and a second way in that leads by the socket beside it.
+static SHARED: LazyLock<(Cluster, Listener, TcpListener)> = LazyLock::new(|| {
+    let free = || TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = |socket: &TcpListener| socket.local_addr().expect("it is bound").port();
+    let entrance = free();
+    // Given back when all are known.
+    let second = free();
+    let listener =
+        Listener { protocol: "PLAINTEXT", port: port(&second), advertised: port(&entrance), settings: vec![] };
+    drop(second);
+    (done(Cluster::start_with(&jars(), &folder("shared"), &listener)), listener, entrance)
+});
+
 /// The broker of this run of tests, started by whoever needs it first. It ends with the process.
 fn cluster() -> &'static Cluster {
-    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
-        let jars = Jars::find().expect("found no Kafka: run `cargo xtask setup`");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{}", std::process::id()));
-        done(Cluster::start(&jars, &folder, 1))
-    });
-    &CLUSTER
+    &SHARED.0
+}
+
+/// A socket that clients of the second way are sent to, and the port on which the broker waits for them.
+fn detour() -> (TcpListener, u16) {
+    (SHARED.2.try_clone().expect("a socket can be had twice"), SHARED.1.port)
+}
+
+fn jars() -> Jars {
+    Jars::find().expect("found no Kafka: run `cargo xtask setup`")
+}
+
+/// A folder for brokers of this run of tests.
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{name}-{}", std::process::id()))
 }
 
 fn done<T>(outcome: Result<T, Failure>) -> T {
@@ -67,10 +99,13 @@ fn until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
-/// A host that reads acme's orders from a topic of its own.
+/// A tenant that reads acme's orders from a topic of its own.
 struct Acme {
     workshop: Workshop,
+    /// Where its brokers are.
+    brokers: String,
     topic: String,
+    group: String,
 }
 
 impl Acme {
@@ -86,12 +121,32 @@ impl Acme {
 
     /// With brokers of its own.
     fn on(cluster: &Cluster, name: &str, partitions: u16, settings: &[&str]) -> Self {
+        let acme = Self::at(cluster.bootstrap(), name);
+        done(cluster.create_topic(&acme.topic, partitions, settings));
+        acme
+    }
+
+    /// With brokers that have its topic.
+    fn at(brokers: String, name: &str) -> Self {
         let topic = format!("acme.{name}");
-        done(cluster.create_topic(&topic, partitions, settings));
         let workshop = Workshop::new(&["acme"]);
-        let kafka = format!("kafka: {{ brokers: \"{}\", topics: {topic}, group: {name} }}", cluster.bootstrap());
+        let listed = brokers.replace(',', "\", \"");
+        let kafka = format!("kafka: {{ brokers: [\"{listed}\"], topics: {topic}, group: {name} }}");
         workshop.edit("tenants/acme/tenant.yaml", |text| text.replace("files: samples/*.ndjson", &kafka));
-        Self { workshop, topic }
+        Self { workshop, brokers, topic, group: name.to_owned() }
+    }
+
+    /// States more of its source, inside `kafka`.
+    fn state(&self, more: &str) {
+        self.workshop
+            .edit("tenants/acme/tenant.yaml", |text| text.replace("kafka: { ", &format!("kafka: {{ {more}, ")));
+    }
+
+    /// `kcat` on its brokers.
+    fn kcat(&self) -> Command {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-b", &self.brokers]);
+        kcat
     }
 
     /// Orders as the generator writes them, one a line.
@@ -109,135 +164,68 @@ impl Acme {
 
     /// Has `kcat` produce each of `orders` as a message, with a key and two headers.
     fn produce(&self, orders: &[String]) {
-        self.produce_to(cluster(), orders);
-    }
-
-    fn produce_to(&self, cluster: &Cluster, orders: &[String]) {
-        let lines: String = orders.iter().enumerate().map(|(i, order)| format!("k{}\t{order}\n", i % 17)).collect();
-        let mut kcat = cluster.kcat();
-        kcat.args(["-P", "-t", &self.topic, "-K", "\t", "-H", "origin=kcat", "-H", "empty="]);
-        piped(&mut kcat, lines.as_bytes());
-    }
-
-    /// Every message of the topic as `kcat` reads it: partition, offset, key, payload.
-    fn served(&self, cluster: &Cluster) -> Vec<[String; 4]> {
-        let mut kcat = cluster.kcat();
-        kcat.args(["-C", "-t", &self.topic, "-e", "-q", "-o", "beginning", "-f", "%p\t%o\t%k\t%s\n"]);
-        let read = String::from_utf8(piped(&mut kcat, b"")).expect("orders are UTF-8");
-        let cells = |line: &str| {
-            let mut cells = line.splitn(4, '\t').map(str::to_owned);
-            std::array::from_fn(|_| cells.next().unwrap_or_default())
-        };
-        let mut messages: Vec<[String; 4]> = read.lines().map(cells).collect();
-        messages.sort();
-        messages
+        let lines: String = orders.iter().enumerate().map(|(place, order)| load::line(17, place, order)).collect();
+        piped(&mut self.producer(&self.topic), lines.as_bytes());
     }
 
     /// A run that goes on until it is told to stop.
     fn follow(&self, more: &str) -> Running {
-        let mut command = self.workshop.silversmith(&format!("run tenants --lake lake --follow 0.05 {more}"));
-        let log = fs::File::create(self.workshop.path("log")).expect("the workshop is ours");
-        let log = command.env("SILVERSMITH_LOG", "info").stdout(Stdio::null()).stderr(log);
-        Running(log.spawn().expect("the binary was built"))
+        self.start(self.run(more), "run")
     }
 
-    /// What a run that was started by [`Self::follow`] said.
+    /// The same, as the host of this name in its group.
+    fn follow_as(&self, host: &str, more: &str) -> Running {
+        let mut run = self.run(more);
+        run.env("SILVERSMITH_HOST", host);
+        self.start(run, host)
+    }
+
+    fn run(&self, more: &str) -> Command {
+        self.workshop.silversmith(&format!("run tenants --lake lake --follow 0.05 {more}"))
+    }
+
+    fn start(&self, mut run: Command, log: &str) -> Running {
+        let log = self.workshop.path(format!("{log}.log"));
+        let log = fs::File::options().create(true).append(true).open(log).expect("the workshop is ours");
+        let run = run.env("SILVERSMITH_LOG", "info").stdout(Stdio::null()).stderr(log);
+        Running(run.spawn().expect("the binary was built"))
+    }
+
+    /// What runs that were started by [`Self::follow`] said.
     fn log(&self) -> String {
-        fs::read_to_string(self.workshop.path("log")).unwrap_or_default()
+        self.log_of("run")
+    }
+
+    /// What runs of a host said.
+    fn log_of(&self, host: &str) -> String {
+        fs::read_to_string(self.workshop.path(format!("{host}.log"))).unwrap_or_default()
+    }
+
+    /// What `status` says of each source.
+    fn status(&self) -> Vec<Value> {
+        let done = call(&mut self.workshop.silversmith("status acme --lake lake --format json"));
+        serde_json::from_str(&done.stdout).unwrap_or_default()
+    }
+
+    /// Up to where each source is in Bronze, `bronze_version`, or in every table of Silver, `silver_version`.
+    fn versions(&self, which: &str) -> BTreeMap<String, i64> {
+        let version = |of: Value| Some((of["source"].as_str()?.to_owned(), of[which].as_i64()?));
+        self.status().into_iter().filter_map(version).collect()
     }
 
     /// Whether so many records are in Bronze, and all of them in Silver.
     fn has(&self, records: usize) -> bool {
-        let done = call(&mut self.workshop.silversmith("status acme --lake lake --format json"));
-        let status: Value = serde_json::from_str(&done.stdout).unwrap_or_default();
-        status[0]["records"] == records && status[0]["state"] == "current"
+        let status = self.status();
+        let landed = status.iter().filter_map(|source| source["records"].as_u64()).sum::<u64>();
+        landed == records as u64 && status.iter().all(|source| source["state"] == "current")
     }
 
-    /// Holds Bronze against the broker, and Silver against the same records through files.
-    fn assert_whole(&self, what: &str) {
-        self.assert_whole_on(cluster(), what);
+    /// Waits until all that its topic holds is in Silver; how much that is.
+    fn caught_up(&self) -> usize {
+        let records = self.served(&self.topic).len();
+        until("all records are in Silver", || self.has(records));
+        records
     }
-
-    fn assert_whole_on(&self, cluster: &Cluster, what: &str) {
-        let mut found: Vec<[String; 4]> = rows(&self.workshop.lake(), "acme/bronze/orders")
-            .iter()
-            .map(|row| {
-                [
-                    text(row, "partition").to_owned(),
-                    text(row, "offset").to_owned(),
-                    unhex(text(row, "key")),
-                    unhex(text(row, "raw_payload")),
-                ]
-            })
-            .collect();
-        found.sort();
-        let served = self.served(cluster);
-        let other = found.iter().zip(&served).find(|(found, served)| found != served);
-        assert_eq!(other, None, "{what}: Bronze differs from the topic");
-        assert_eq!(found.len(), served.len(), "{what}: records in Bronze");
-
-        self.assert_silver(what);
-    }
-
-    /// Holds Silver against the same records through files, in the order of Bronze.
-    fn assert_silver(&self, what: &str) {
-        let reference = Workshop::new(&["acme"]);
-        let mut lines = vec![];
-        for batch in in_order(&self.workshop.lake()) {
-            for record in 0..batch.len() {
-                lines.extend_from_slice(batch.payloads().value(record));
-                lines.push(b'\n');
-            }
-        }
-        reference.write("input/orders.ndjson", lines);
-        reference.run("--input acme/orders=input --batch-records 500");
-        let silver = |workshop: &Workshop| without_origin(contents(&workshop.lake(), "acme"));
-        assert_same(&silver(&self.workshop), &silver(&reference), what);
-    }
-}
-
-/// The batches of Bronze, in its order.
-fn in_order(lake: &Path) -> Vec<Batch> {
-    wait(async {
-        let lake = Lake::open(lake).expect("the lake is there");
-        let bronze = Bronze::open(&lake, "acme", "orders").await.expect("Bronze can be opened");
-        let mut batches = vec![];
-        for step in bronze.steps(-1).await.expect("the log is whole") {
-            if let Step::Batch(landed) = step {
-                batches.push(bronze.read(&landed).await.expect("the batch is whole"));
-            }
-        }
-        batches
-    })
-}
-
-/// Silver and quarantine, without what says where records came from, and when.
-fn without_origin(mut tables: BTreeMap<String, Vec<Row>>) -> BTreeMap<String, Vec<Row>> {
-    tables.retain(|table, _| !table.starts_with("bronze/"));
-    for rows in tables.values_mut() {
-        for row in rows.iter_mut() {
-            let origin = [
-                "_position",
-                "_is_late",
-                "source_topic",
-                "partition",
-                "offset",
-                "file",
-                "line",
-                "key",
-                "headers",
-                "event_timestamp",
-            ];
-            row.retain(|column, _| !origin.contains(&column.as_str()));
-        }
-        rows.sort();
-    }
-    tables
-}
-
-fn unhex(text: &str) -> String {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16).unwrap_or_default();
-    String::from_utf8_lossy(&text.as_bytes().chunks(2).map(byte).collect::<Vec<_>>()).into_owned()
 }
 
 /// A host that runs; killed when a test ends early.
@@ -308,96 +296,8 @@ fn a_host_that_follows_ends_well_when_it_is_asked_to() {
     acme.produce(&orders[600..]);
     host.signal("-TERM");
     assert_eq!(host.ended(), Some(0), "{}", acme.log());
-    let told = group(&acme.topic, "followed");
-    let landed = progress(&acme.workshop.lake());
+    let (told, landed) = (acme.told(), acme.progress("orders"));
     assert_eq!(told, landed, "the group was told what is in the tables\n{}", acme.log());
     acme.workshop.run("");
     acme.assert_whole("followed, stopped and finished");
-}
-
-/// The next offset by partition, as Kafka's own tool says of a group.
-fn group(topic: &str, group: &str) -> BTreeMap<String, i64> {
-    let mut tool = cluster().tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
-    let said = piped(tool.args(["--describe", "--offsets", "--group", group]), b"");
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let of_topic = said.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let of_topic = of_topic.filter(|cells| cells.get(1) == Some(&topic));
-    of_topic.filter_map(|cells| Some((cells.get(2)?.to_string(), cells.get(3)?.parse().ok()?))).collect()
-}
-
-/// The same, as Bronze says.
-fn progress(lake: &Path) -> BTreeMap<String, i64> {
-    let bronze = wait(async {
-        let lake = Lake::open(lake).expect("the lake is there");
-        Bronze::open(&lake, "acme", "orders").await.expect("Bronze can be opened")
-    });
-    let partition = |app_id: String| app_id.rsplit_once('/').expect("it names a partition").1.to_owned();
-    bronze.progress().into_iter().map(|(app_id, last)| (partition(app_id), last + 1)).collect()
-}
-
-/// How many commits the log of Bronze holds.
-fn commits(workshop: &Workshop) -> u64 {
-    let entries = fs::read_dir(workshop.path("lake/acme/bronze/orders/_delta_log")).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count() as u64
-}
-
-#[test]
-fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
-    let mut seed = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_nanos() as u64;
-    println!("seed {seed}");
-    let acme = Acme::new("killed");
-    let kills = trials(30).end;
-    // More in each run than is landed before its kill.
-    let orders = acme.orders(500 + 340 * kills, seed);
-    let (now, later) = orders.split_at(500);
-    acme.produce(now);
-    let mut killed = 0;
-    for (kill, more) in later.chunks(later.len() / kills as usize).enumerate() {
-        let before = commits(&acme.workshop);
-        let mut host = acme.follow("--batch-records 20 --fold-every 0.1");
-        acme.produce(more);
-        // Somewhere between the commits of its first batches; the first kill may come while it joins its group.
-        let first = if kill == 0 { 0 } else { 2 + random(&mut seed) % 8 };
-        until("it lands batches", || commits(&acme.workshop) >= before + first || !host.is_running());
-        sleep(Duration::from_millis(random(&mut seed) % 200));
-        assert!(host.is_running(), "it ended by itself: {}", acme.log());
-        // Every third is asked twice to stop, which is no better.
-        if kill % 3 == 2 {
-            host.signal("-TERM");
-            host.signal("-TERM");
-        } else {
-            host.signal("-KILL");
-        }
-        killed += u64::from(host.ended() != Some(0));
-    }
-    let report = acme.workshop.run("");
-    println!(
-        "{killed} of {kills} were cut short; {} of {} records were left for the last run",
-        report[0]["records"],
-        orders.len()
-    );
-    assert!(killed > 0, "no run was cut short");
-    acme.assert_whole("killed and finished");
-}
-
-#[test]
-fn a_broker_that_dies_and_comes_back_is_read_on() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-dies-{}", std::process::id()));
-    let mut cluster = done(Cluster::start(&Jars::find().expect("found no Kafka: run `cargo xtask setup`"), &folder, 1));
-    let acme = Acme::on(&cluster, "dies", PARTITIONS, &[]);
-    let orders = acme.orders(400, 13);
-    acme.produce_to(&cluster, &orders[..200]);
-    let mut host = acme.follow("--batch-records 50");
-    until("the first records are in Silver", || acme.has(200));
-    cluster.kill(0);
-    until("the host notices", || acme.log().contains("trying again"));
-    done(cluster.restart(0));
-    acme.produce_to(&cluster, &orders[200..]);
-    until("the others are in Silver", || acme.has(400));
-    // Asked to stop while no broker answers, it ends all the same.
-    cluster.kill(0);
-    host.signal("-TERM");
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
-    done(cluster.restart(0));
-    acme.assert_whole_on(&cluster, "the broker died twice");
 }

@@ -68,10 +68,15 @@ pub(crate) fn comparable(mut rows: Vec<Row>) -> Vec<Row> {
 pub(crate) fn assert_same(found: &BTreeMap<String, Vec<Row>>, expected: &BTreeMap<String, Vec<Row>>, what: &str) {
     assert!(found.keys().eq(expected.keys()), "{what}: {:?} and {:?}", found.keys(), expected.keys());
     for ((table, found), expected) in found.iter().zip(expected.values()) {
-        let other = found.iter().zip(expected).find(|(found, expected)| found != expected);
-        assert_eq!(other, None, "{what}: {table} differs");
-        assert_eq!(found.len(), expected.len(), "{what}: rows of {table}");
+        assert_same_rows(found, expected, &format!("{what}: {table}"));
     }
+}
+
+/// The same, of the rows of one table in one order.
+pub(crate) fn assert_same_rows(found: &[Row], expected: &[Row], what: &str) {
+    let other = found.iter().zip(expected).find(|(found, expected)| found != expected);
+    assert_eq!(other, None, "{what} differs");
+    assert_eq!(found.len(), expected.len(), "rows of {what}");
 }
 
 /// A cell that must not be null.

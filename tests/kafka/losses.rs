@@ -91,7 +91,7 @@ fn what_compaction_removed_passes_and_is_recorded() {
         // Cleaning begins behind the segment that is written to, which ends with the next record.
         acme.produce(&orders[..1]);
         produced += 1;
-        acme.served(cluster()).len() < 100
+        acme.served(&acme.topic).len() < 100
     });
     acme.workshop.run("--batch-records 10");
     acme.assert_whole("a compacted topic");
