@@ -65,7 +65,7 @@ fn a_host_that_wakes_up_after_another_took_over_repeats_nothing() {
     let groups = [acme.group.clone(), format!("{}.mirror", acme.group)];
     let orders = consistent(acme.orders(10_000, seed));
     let reversed: Vec<String> = orders.chunks(50).flat_map(|orders| orders.iter().rev().cloned()).collect();
-    let loads = [acme.load(&topics[0], orders, 80), acme.load(&topics[1], reversed, 80)];
+    let loads = [acme.load(&topics[0], orders, 30), acme.load(&topics[1], reversed, 30)];
     let watch = acme.watch();
     let follow = |name| (name, acme.follow_as(name, "--batch-records 20 --fold-every 0.3"));
     let mut hosts: BTreeMap<&str, _> = HOSTS.into_iter().map(follow).collect();
