@@ -112,7 +112,7 @@ fn entries(log: &Path) -> u64 {
 }
 
 /// Every order's channel is another from now on, and every mail address is in capital letters.
-fn change_mapping(workshop: &Workshop) {
+pub(crate) fn change_mapping(workshop: &Workshop) {
     for (version, channel) in [("1.4", "channel: .source"), ("2.1", "channel: .channel")] {
         workshop.edit(&format!("tenants/acme/mappings/orders-{version}.yaml"), |text| {
             let changed = text.replace(channel, "channel: { const: changed }").replace("lowercase", "uppercase");

@@ -13,6 +13,7 @@ mod readers;
 mod restored;
 mod same_tables;
 mod saving;
+mod simulation;
 mod support;
 mod tables;
 mod tidy;

@@ -9,6 +9,7 @@ mod demo;
 mod lake;
 mod mutants;
 mod plugins;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ enum Verb {
         #[arg(long, default_value_t = 300)]
         kills: u64,
     },
+    /// Run the pipeline under seeded simulations of store, brokers, clock and hosts.
+    Simulate(simulate::Simulate),
 }
 
 #[derive(Subcommand)]
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Verb::Soak => check::test(check::Trials::All).and_then(|()| mutants::run()),
         Verb::Mutants => mutants::run(),
         Verb::Chaos { kills } => check::chaos(kills),
+        Verb::Simulate(simulate) => simulate.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
