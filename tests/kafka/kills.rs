@@ -43,7 +43,7 @@ fn kill_and_finish(name: &str, kills: u64, seed: &mut u64) -> u64 {
     for kill in 0..kills {
         let before = commits(&acme);
         let mut host = acme.follow("--batch-records 10 --fold-every 0.1");
-        if random(seed) % 4 == 0 {
+        if random(seed).is_multiple_of(4) {
             // While it starts, catches up or joins its group.
             sleep(Duration::from_millis(random(seed) % 1000));
         } else {

@@ -42,7 +42,7 @@ fn storm(name: &str, rebalances: u64, seed: &mut u64) {
                     joined += 1;
                     hosts.insert(name, acme.follow_as(name, "--fold-every 0.5"));
                 }
-                Some(mut host) if random(seed) % 3 == 0 => {
+                Some(mut host) if random(seed).is_multiple_of(3) => {
                     killed += 1;
                     host.signal("-KILL");
                     host.ended();
