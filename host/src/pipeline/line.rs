@@ -40,6 +40,8 @@ pub(super) struct Line {
     pub(super) seen: i64,
     /// What is in Bronze and to be settled before anything newer: what hosts before this one, or beside it, landed.
     due: VecDeque<Due>,
+    /// When a batch was last landed while others were due, microseconds since the epoch.
+    landed_beside: i64,
     /// Where the source stands behind the batch that was handed on last.
     pub(super) watermark: Watermark,
     tenant: String,
@@ -51,6 +53,11 @@ pub(super) struct Line {
     earlier: HashMap<Digests, Arc<Active>>,
     peers: Vec<Descriptor>,
 }
+
+/// Bronze versions that may be due before anything else is landed.
+const DUE_MAX: usize = 4;
+/// How often a batch is landed while more is due.
+const BESIDE_EVERY_MICROS: u64 = 1_000_000;
 
 /// A Bronze version that waits to be settled.
 struct Due {
@@ -123,6 +130,7 @@ pub(super) async fn open(host: &Arc<Host>, tenant: &Tenant) -> Result<Vec<Line>,
             known: version,
             seen: version,
             due: VecDeque::new(),
+            landed_beside: 0,
             watermark: Watermark::default(),
             bounds: BatchBounds {
                 records_max: host.settings.records_max.unwrap_or(source.batch.records_max),
@@ -284,6 +292,16 @@ impl Line {
         let batch = batch.map_err(|source| PipelineError::lake("read Bronze again", source))?;
         let active = self.active(host, digests).await?;
         land::again(host, active, self.watermark, landed, batch).await
+    }
+
+    /// Whether so much is due that a batch is to be landed first: Bronze does not wait for Silver. A little is settled sooner
+    /// than the plugin's work on what is landed is done twice.
+    pub(super) fn lands_beside(&mut self, now: i64) -> bool {
+        let lands = self.due.len() > DUE_MAX && now.abs_diff(self.landed_beside) >= BESIDE_EVERY_MICROS;
+        if lands {
+            self.landed_beside = now;
+        }
+        lands
     }
 
     /// Leaves what is due to another host.

@@ -18,6 +18,7 @@ use super::{Host, Observer, PipelineError, Tally, failed, fold, settle};
 use crate::lake::CommitError;
 use crate::mutant::{Safeguard, without};
 use crate::position::Span;
+use crate::record::Batch;
 use crate::registry::tenant::Tenant;
 use crate::source::{Next, SourceError};
 
@@ -229,9 +230,31 @@ impl Run {
 
 /// The next batch of `line`, in Bronze. Who `settles` takes what others landed there first, and in order.
 async fn next(host: &Arc<Host>, line: &mut Line, settles: bool) -> Result<(Had, Option<Pending>), PipelineError> {
+    if settles && line.lands_beside(host.lake.world().now()) {
+        take_in(host, line, settles, Work::Later).await?;
+    }
     if let Some(pending) = line.next_due(host).await? {
         return Ok((Had::Records, Some(pending)));
     }
+    take_in(host, line, settles, if settles { Work::Now } else { Work::Later }).await
+}
+
+/// When the plugin works on a batch that is landed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// While it is written: it is to be settled next.
+    Now,
+    /// When its turn has come, here or on another host.
+    Later,
+}
+
+/// Takes what the source of `line` has to Bronze.
+async fn take_in(
+    host: &Arc<Host>,
+    line: &mut Line,
+    settles: bool,
+    work: Work,
+) -> Result<(Had, Option<Pending>), PipelineError> {
     let bounds = line.bounds;
     let next = match line.halted {
         Some(_) if host.settings.follow.is_some() => Next::Nothing,
@@ -245,7 +268,7 @@ async fn next(host: &Arc<Host>, line: &mut Line, settles: bool) -> Result<(Had, 
         },
     };
     match next {
-        Next::Batch(batch) => land(host, line, settles, batch).await.map(|landed| (Had::Records, landed)),
+        Next::Batch(batch) => land(host, line, settles, work, batch).await.map(|landed| (Had::Records, landed)),
         Next::Unplaced => {
             line.look(host).await?;
             line.place(host).await?;
@@ -268,17 +291,21 @@ async fn land(
     host: &Arc<Host>,
     line: &mut Line,
     settles: bool,
-    batch: crate::record::Batch,
+    work: Work,
+    batch: Batch,
 ) -> Result<Option<Pending>, PipelineError> {
-    let landed = if settles {
-        let active = line.current();
-        land::land(host, &mut line.bronze, active, line.watermark, batch).await.map(Some)
-    } else {
-        let spans = batch.spans.clone();
-        land::only(host, &mut line.bronze, batch).await.map(|_| {
-            line.acknowledge(&spans);
-            None
-        })
+    let landed = match work {
+        Work::Now => {
+            let active = line.current();
+            land::land(host, &mut line.bronze, active, line.watermark, batch).await.map(Some)
+        }
+        Work::Later => {
+            let spans = batch.spans.clone();
+            land::only(host, &mut line.bronze, batch).await.map(|_| {
+                line.acknowledge(&spans);
+                None
+            })
+        }
     };
     match landed {
         Ok(Some(pending)) if pending.bronze_version == line.seen + 1 => {
@@ -288,6 +315,7 @@ async fn land(
         }
         // Others were in between, batches or an activation: all is settled in the order of Bronze.
         Ok(Some(pending)) => line.follow_with(pending).await.map(|()| None),
+        Ok(None) if settles => line.follow().await.map(|()| None),
         Ok(None) => Ok(None),
         Err(PipelineError::Commit(CommitError::Overtaken { app_id, committed, .. })) => {
             warn!(source = line.name, app_id, committed, "another host landed what was read here; going on behind it");
