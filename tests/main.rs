@@ -4,6 +4,7 @@ mod clinic;
 mod commerce;
 mod disk;
 mod first_tenant;
+mod foreign;
 mod github;
 mod golden;
 mod kafka;
