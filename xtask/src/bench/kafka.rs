@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use xtask::kafka::Cluster;
 use xtask::setup;
 
-use crate::demo::live::{Host, is_current, remove, tenants};
+use crate::demo::live::{Host, remove, tenants};
 use crate::shell::{Failure, cargo, program, run, target};
 use crate::{lake, plugins};
 
@@ -71,25 +71,15 @@ impl Bench {
         run(example.arg(orders).arg(&self.lake).arg(rate.to_string()).arg(seconds.to_string()))
     }
 
-    /// Kills `first` and prints when another host lands, and when Silver has all.
+    /// Kills `first`, and prints what records take that are produced from then on: those of its partitions wait until another
+    /// host has taken them over, and Silver with them.
     fn take_over(&self, tenants: &Path, orders: &Path, first: &mut Host) -> Result<(), Failure> {
         let mut second = self.host(tenants, "second")?;
+        // Until both hold partitions.
         sleep(Duration::from_secs(10));
-        let log = self.lake.join("acme/bronze/orders/_delta_log");
-        let before = entries(&log);
         first.kill()?;
-        let since = Instant::now();
-        std::thread::scope(|scope| {
-            let produced = scope.spawn(|| self.produce(orders, 1000, 5));
-            let landed = until("another host lands", since, || entries(&log) > before);
-            let current = until("Silver has all", since, || is_current(&self.binary, &self.lake));
-            println!(
-                "take-over: Bronze {:.1} s and Silver {:.1} s after a host was killed (its session ends after 6 s)",
-                landed?.as_secs_f64(),
-                current?.as_secs_f64()
-            );
-            produced.join().unwrap_or_else(|_| Err(Failure("the producer panicked".to_owned())))
-        })?;
+        println!("one of two hosts was killed, whose session ends after 6 s:");
+        self.produce(orders, 1000, 5)?;
         second.stop()
     }
 

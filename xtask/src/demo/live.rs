@@ -144,7 +144,7 @@ fn counts(binary: &Path, lake: &Path) -> [u64; 3] {
 }
 
 /// Whether Silver has all that Bronze has.
-pub(crate) fn is_current(binary: &Path, lake: &Path) -> bool {
+fn is_current(binary: &Path, lake: &Path) -> bool {
     json(binary, &["status", "acme"], lake)[0]["state"] == "current"
 }
 
