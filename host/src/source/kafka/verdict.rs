@@ -118,9 +118,8 @@ pub(super) fn judge(known: Known, log: Log) -> Verdict {
     match known {
         Known::Nothing => Verdict::ReadFrom(log.start),
         Known::Before(next) if log.end < next && !without(Safeguard::CutOff) => Verdict::CutOff { next, end: log.end },
-        Known::Before(next) if next < log.start && !without(Safeguard::LostOffsets) => {
-            Verdict::Lost { first: next, last: log.start - 1 }
-        }
+        Known::Before(next) if next < log.start && without(Safeguard::LostOffsets) => Verdict::ReadFrom(log.start),
+        Known::Before(next) if next < log.start => Verdict::Lost { first: next, last: log.start - 1 },
         Known::Before(next) => Verdict::ReadFrom(next),
         Known::Another { .. } if without(Safeguard::TopicIdentity) => Verdict::ReadFrom(log.start),
         Known::Another { app_id, last } => Verdict::Another { app_id, last },
