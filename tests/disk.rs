@@ -14,22 +14,21 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use silversmith::digest::DigestKey;
 use silversmith::lake::{Disk, Lake, LakeError, RealWorld};
 use silversmith::pipeline::{
-    self, Host, Keys, Machine, Observer, PipelineError, Settings, Stated, Stop, Tally, Workers,
+    self, Host, Keys, Machine, Observer, PipelineError, Settings, Stated, Stop, Workers, chain,
 };
 use silversmith::registry::activation::{Digests, ObjectDigest};
 use silversmith::registry::tenant::Tenant;
-use silversmith::registry::{canonical, tenant};
-use silversmith::sandbox::{COMPILE_COMMAND, Engine, EngineSettings, Patience};
 use tempfile::TempDir;
 use xtask::generate::{self, Plan, Plot};
 
-use crate::support::{Workshop, plugins};
+use crate::inside::{self, Unwatched};
+use crate::support::Workshop;
 use crate::tables::{Row, comparable, read, text, wait};
 
 /// Every table of acme as it is, manifests included, by its path below the tenant.
@@ -51,11 +50,7 @@ impl Shop {
         let workshop = Workshop::new(&["acme"]);
         let plan = Plan { records: RECORDS, seed: 3, plot: Plot::Lively, answer: false };
         generate::write("acme", plan, &workshop.path("input")).expect("the workshop is ours");
-        // What is beside the tenants is found whatever the environment says.
-        std::os::unix::fs::symlink(plugins(), workshop.path("plugins")).expect("the workshop is ours");
-        let tenants = workshop.path("tenants");
-        let contracts = canonical::contracts(&tenants).expect("the contracts are in the repository");
-        let mut tenant = tenant::load_tenant(&tenants.join("acme"), &contracts).expect("acme is whole");
+        let mut tenant = inside::tenant(&workshop, "acme");
         tenant.sources[0].read_from(&workshop.path("input/acme")).expect("the input was written");
         let mut shop = Self { workshop, tenant: Arc::new(tenant), whole: Tables::new() };
         let lake = shop.empty();
@@ -87,7 +82,7 @@ impl Shop {
             let host = Host {
                 lake,
                 inputs: Arc::new(Stated),
-                machine: machine(),
+                machine: Machine { engine: inside::engine(), workers: Workers::new(2) },
                 digest_key: DigestKey::new(keys.own("digest")?),
                 keys,
                 index_folder: indexes.path().to_owned(),
@@ -201,26 +196,6 @@ fn check_contains<'p>(whole: &[Row], part: &'p [Row]) -> Result<(), &'p Row> {
     part.iter().try_for_each(|row| whole.find(|other| *other >= row).filter(|other| *other == row).map(drop).ok_or(row))
 }
 
-/// The sandbox and the cores. Components are compiled once for all runs.
-fn machine() -> Machine {
-    static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
-        let settings = EngineSettings {
-            cache: Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"),
-            instances: 4,
-            compiler: vec![env!("CARGO_BIN_EXE_silversmith").into(), COMPILE_COMMAND.into()],
-            patience: Patience::default(),
-        };
-        Machine { engine: Engine::new(settings).expect("the sandbox starts"), workers: Workers::new(2) }
-    });
-    MACHINE.clone()
-}
-
-struct Unwatched;
-
-impl Observer for Unwatched {
-    fn settled(&self, _: &str, _: &Tally, _: Option<(u64, u64)>) {}
-}
-
 /// The machine's disk, without its syncs.
 #[derive(Debug)]
 struct Quiet;
@@ -237,11 +212,6 @@ impl Disk for Quiet {
 
 fn quiet() -> Arc<dyn Disk> {
     Arc::new(Quiet)
-}
-
-/// An error and its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
 }
 
 /// The own keys of a host, by their paths.

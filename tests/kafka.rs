@@ -22,22 +22,19 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use xtask::generate::{self, Plan, Plot};
 use xtask::kafka::{Cluster, Jars, Listener};
 use xtask::shell::Failure;
 
-use crate::support::{Workshop, call, files, seed};
+use crate::support::{Running, Workshop, orders, until};
 use crate::tables::{rows, text};
 
-/// How long anything that must happen may take, on a machine that does much else.
-const SOON: Duration = Duration::from_secs(120);
 const PARTITIONS: u16 = 3;
+/// The name of a host that has none, where its log is kept.
+const RUN: &str = "run";
 
 /// The broker of this run of tests, and a second way in that leads by the socket beside it.
 static SHARED: LazyLock<(Cluster, Listener, TcpListener)> = LazyLock::new(|| {
@@ -87,16 +84,6 @@ fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
     });
     assert!(fed.status.success(), "{command:?}: {}", String::from_utf8_lossy(&fed.stderr));
     fed.stdout
-}
-
-/// Waits until `happened`.
-#[track_caller]
-fn until(what: &str, mut happened: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !happened() {
-        assert!(since.elapsed() < SOON, "{what}: not within {SOON:?}");
-        sleep(Duration::from_millis(50));
-    }
 }
 
 /// A tenant that reads acme's orders from a topic of its own.
@@ -149,19 +136,6 @@ impl Acme {
         kcat
     }
 
-    /// Orders as the generator writes them, one a line.
-    fn orders(&self, records: u64, seed: u64) -> Vec<String> {
-        let plan = Plan { records, seed, plot: Plot::Lively, answer: false };
-        let folder = self.workshop.path("generated");
-        generate::write("acme", plan, &folder).expect("the workshop is ours");
-        let text = |file| fs::read_to_string(file).expect("acme's files are plain");
-        files(&folder.join("acme"))
-            .into_iter()
-            .map(text)
-            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
-    }
-
     /// Has `kcat` produce each of `orders` as a message, with a key and two headers.
     fn produce(&self, orders: &[String]) {
         let lines: String = orders.iter().enumerate().map(|(place, order)| load::line(17, place, order)).collect();
@@ -170,7 +144,7 @@ impl Acme {
 
     /// A run that goes on until it is told to stop.
     fn follow(&self, more: &str) -> Running {
-        self.start(self.run(more), "run")
+        self.start(self.run(more), RUN)
     }
 
     /// The same, as the host of this name in its group.
@@ -193,7 +167,7 @@ impl Acme {
 
     /// What runs that were started by [`Self::follow`] said.
     fn log(&self) -> String {
-        self.log_of("run")
+        self.log_of(RUN)
     }
 
     /// What runs of a host said.
@@ -201,23 +175,21 @@ impl Acme {
         fs::read_to_string(self.workshop.path(format!("{host}.log"))).unwrap_or_default()
     }
 
-    /// What `status` says of each source.
-    fn status(&self) -> Vec<Value> {
-        let done = call(&mut self.workshop.silversmith("status acme --lake lake --format json"));
-        serde_json::from_str(&done.stdout).unwrap_or_default()
-    }
-
     /// Up to where each source is in Bronze, `bronze_version`, or in every table of Silver, `silver_version`.
     fn versions(&self, which: &str) -> BTreeMap<String, i64> {
         let version = |of: Value| Some((of["source"].as_str()?.to_owned(), of[which].as_i64()?));
-        self.status().into_iter().filter_map(version).collect()
+        self.workshop.status("acme").into_iter().filter_map(version).collect()
     }
 
     /// Whether so many records are in Bronze, and all of them in Silver.
     fn has(&self, records: usize) -> bool {
-        let status = self.status();
-        let landed = status.iter().filter_map(|source| source["records"].as_u64()).sum::<u64>();
-        landed == records as u64 && status.iter().all(|source| source["state"] == "current")
+        self.workshop.has("acme", records)
+    }
+
+    /// Asks a host to stop, which was started under this name, and fails unless it ends well.
+    fn stop(&self, host: &str, running: &mut Running) {
+        running.signal("-TERM");
+        assert_eq!(running.ended(), Some(0), "{}", self.log_of(host));
     }
 
     /// Waits until all that its topic holds is in Silver; how much that is.
@@ -225,34 +197,6 @@ impl Acme {
         let records = self.served(&self.topic).len();
         until("all records are in Silver", || self.has(records));
         records
-    }
-}
-
-/// A host that runs; killed when a test ends early.
-struct Running(Child);
-
-impl Running {
-    /// Sends it a signal.
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.0.id().to_string()]).status().expect("kill runs");
-        assert!(sent.success(), "kill {name}");
-    }
-
-    /// Waits until it has ended, and gives its exit code; none if a signal ended it.
-    fn ended(&mut self) -> Option<i32> {
-        until("the host ends", || self.0.try_wait().expect("it is our child").is_some());
-        self.0.try_wait().expect("it is our child").and_then(|status| status.code())
-    }
-
-    fn is_running(&mut self) -> bool {
-        self.0.try_wait().expect("it is our child").is_none()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
     }
 }
 
@@ -267,7 +211,7 @@ fn a_broker_of_our_own_gives_back_what_was_produced() {
 #[test]
 fn a_topic_gives_the_tables_that_files_give() {
     let acme = Acme::new("once");
-    let orders = acme.orders(600, 11);
+    let orders = orders(600, 11);
     acme.produce(&orders[..400]);
     assert_eq!(acme.workshop.run("--batch-records 70")[0]["records"], 400);
     assert_eq!(acme.workshop.run("")[0]["records"], 0, "nothing is new");
@@ -287,15 +231,14 @@ fn a_topic_gives_the_tables_that_files_give() {
 #[test]
 fn a_host_that_follows_ends_well_when_it_is_asked_to() {
     let acme = Acme::new("followed");
-    let orders = acme.orders(900, 12);
+    let orders = orders(900, 12);
     acme.produce(&orders[..300]);
     let mut host = acme.follow("--batch-records 40 --fold-every 0.2");
     until("the first records are in Silver", || acme.has(300));
     acme.produce(&orders[300..600]);
     until("more are in Silver", || acme.has(600));
     acme.produce(&orders[600..]);
-    host.signal("-TERM");
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    acme.stop(RUN, &mut host);
     let (told, landed) = (acme.told(), acme.progress("orders"));
     assert_eq!(told, landed, "the group was told what is in the tables\n{}", acme.log());
     acme.workshop.run("");

@@ -18,7 +18,7 @@ use crate::tables::{assert_same, contents, record, rows, text, wait};
 /// Kills of one lake before it is finished.
 const KILLS_A_LAKE: u64 = 4;
 const RUN: &str = "--input acme/orders=input/acme --batch-records 50 --fold-every 0.1";
-const LOG: &str = "lake/acme/bronze/orders/_delta_log";
+pub(crate) const LOG: &str = "lake/acme/bronze/orders/_delta_log";
 
 fn acme(records: u64, seed: u64) -> Workshop {
     let workshop = Workshop::new(&["acme"]);
@@ -105,7 +105,7 @@ fn changes_that_a_dead_host_left_are_folded_though_no_record_comes() {
 }
 
 /// How many commits a log holds so far.
-fn entries(log: &Path) -> u64 {
+pub(crate) fn entries(log: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(log) else { return 0 };
     let commit = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "json");
     entries.flatten().filter(commit).count() as u64

@@ -7,6 +7,7 @@ mod first_tenant;
 mod foreign;
 mod github;
 mod golden;
+mod inside;
 mod kafka;
 mod killed;
 mod privacy;

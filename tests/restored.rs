@@ -2,19 +2,13 @@
 
 use std::fs;
 
-use xtask::generate::{self, Plan, Plot};
-
-use crate::support::{Workshop, call, copy};
+use crate::support::{Workshop, call, copy, orders};
 use crate::tables::contents;
 
 #[test]
 fn a_table_that_was_restored_alone_halts_its_tenant() {
     let workshop = Workshop::new(&["acme"]);
-    let plan = Plan { records: 200, seed: 5, plot: Plot::Lively, answer: false };
-    generate::write("acme", plan, &workshop.path("input")).expect("the workshop is ours");
-    let files = crate::support::files(&workshop.path("input/acme"));
-    let lines = fs::read_to_string(&files[0]).expect("acme's files are plain");
-    let lines: Vec<&str> = lines.lines().collect();
+    let lines = orders(200, 5);
     let (first, rest) = lines.split_at(lines.len() / 2);
     workshop.write("half/1.ndjson", first.join("\n") + "\n");
     workshop.run("--input acme/orders=half");

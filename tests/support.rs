@@ -3,11 +3,13 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use xtask::generate::{self, Plan, Plot};
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
@@ -135,10 +137,84 @@ impl Workshop {
         serde_json::from_str(&done.stdout).expect("--format json prints one JSON value")
     }
 
+    /// What `status` says of each source of a tenant; nothing where it cannot be told.
+    pub(crate) fn status(&self, tenant: &str) -> Vec<Value> {
+        let done = call(&mut self.silversmith(&format!("status {tenant} --lake lake --format json")));
+        serde_json::from_str(&done.stdout).unwrap_or_default()
+    }
+
+    /// Whether a tenant has so many records in Bronze, and all of them in Silver.
+    pub(crate) fn has(&self, tenant: &str, records: usize) -> bool {
+        let status = self.status(tenant);
+        let landed = status.iter().filter_map(|source| source["records"].as_u64()).sum::<u64>();
+        landed == records as u64 && status.iter().all(|source| source["state"] == "current")
+    }
+
+    /// Gives acme the mappings of its orders for a source of another name as well.
+    pub(crate) fn map_alike(&self, source: &str) {
+        for version in ["1.4", "2.1"] {
+            let mapping = self.path(format!("tenants/acme/mappings/orders-{version}.yaml"));
+            let mapping = fs::read_to_string(mapping).expect("acme has mappings");
+            let alike = mapping.replace("source: orders", &format!("source: {source}"));
+            self.write(&format!("tenants/acme/mappings/{source}-{version}.yaml"), alike);
+        }
+    }
+
     /// Takes the lake away.
     pub(crate) fn drain(&self) {
         remove(&self.lake());
     }
+}
+
+/// A host that runs; killed when a test ends early.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "kill {name}");
+    }
+
+    /// Waits until it has ended, and gives its exit code; none if a signal ended it.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        until("the host ends", || !self.is_running());
+        self.0.try_wait().expect("it is our child").and_then(|status| status.code())
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().expect("it is our child").is_none()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// How long anything that must happen may take, on a machine that does much else.
+pub(crate) const SOON: Duration = Duration::from_secs(120);
+
+/// Waits until `happened`.
+#[track_caller]
+pub(crate) fn until(what: &str, mut happened: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !happened() {
+        assert!(since.elapsed() < SOON, "{what}: not within {SOON:?}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// Orders of acme as the generator writes them, one a line.
+pub(crate) fn orders(records: u64, seed: u64) -> Vec<String> {
+    let folder = TempDir::new().expect("there is room for temporary files");
+    let plan = Plan { records, seed, plot: Plot::Lively, answer: false };
+    generate::write("acme", plan, folder.path()).expect("the folder is ours");
+    let text = |file| fs::read_to_string(file).expect("acme's files are plain");
+    let text: String = files(&folder.path().join("acme")).into_iter().map(text).collect();
+    text.lines().map(str::to_owned).collect()
 }
 
 fn remove(folder: &Path) {

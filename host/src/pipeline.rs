@@ -298,7 +298,7 @@ pub async fn acknowledge_gap(
 }
 
 /// An error and its causes in one line, outermost first.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -6,14 +6,14 @@ use std::time::Instant;
 use serde_json::json;
 use xtask::kafka::Cluster;
 
-use super::{Acme, PARTITIONS, done, folder, jars, piped, seed, until};
-use crate::support::{random, trials};
+use super::{Acme, PARTITIONS, RUN, done, folder, jars, piped};
+use crate::support::{orders, random, seed, trials, until};
 
 #[test]
 fn a_broker_that_dies_and_comes_back_is_read_on() {
     let mut cluster = done(Cluster::start(&jars(), &folder("dies"), 1));
     let acme = Acme::on(&cluster, "dies", PARTITIONS, &[]);
-    let orders = acme.orders(400, 13);
+    let orders = orders(400, 13);
     acme.produce(&orders[..200]);
     let mut host = acme.follow("--batch-records 50");
     until("the first records are in Silver", || acme.has(200));
@@ -24,8 +24,7 @@ fn a_broker_that_dies_and_comes_back_is_read_on() {
     until("the others are in Silver", || acme.has(400));
     // Asked to stop while no broker answers, it ends all the same.
     cluster.kill(0);
-    host.signal("-TERM");
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    acme.stop(RUN, &mut host);
     done(cluster.restart(0));
     acme.assert_whole("the broker died twice");
 }
@@ -35,7 +34,7 @@ fn a_host_reads_on_while_brokers_die_and_leaders_move() {
     let mut seed = seed();
     let mut cluster = done(Cluster::start(&jars(), &folder("quorum"), 3));
     let acme = Acme::on(&cluster, "quorum", 6, &["min.insync.replicas=2"]);
-    let load = acme.load(&acme.topic, acme.orders(10_000, seed), 50);
+    let load = acme.load(&acme.topic, orders(10_000, seed), 50);
     let watch = acme.watch();
     let mut host = acme.follow("--batch-records 50 --fold-every 0.5");
     for trial in trials(30) {
@@ -62,8 +61,7 @@ fn a_host_reads_on_while_brokers_die_and_leaders_move() {
     load.stop();
     until("every partition is on three brokers", || watch.is_replicated(3));
     acme.caught_up();
-    host.signal("-TERM");
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    acme.stop(RUN, &mut host);
     acme.assert_whole("brokers died and leaders moved");
 }
 

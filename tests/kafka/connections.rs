@@ -7,8 +7,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::proxy::{Proxy, Way};
-use super::{Acme, detour, seed, until};
-use crate::support::{random, trials};
+use super::{Acme, RUN, detour};
+use crate::support::{orders, random, seed, trials, until};
 
 #[test]
 fn a_host_reads_on_whatever_becomes_of_its_connections() {
@@ -19,7 +19,7 @@ fn a_host_reads_on_whatever_becomes_of_its_connections() {
     let acme = Acme::with("connections", 4, &[]);
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| text.replace(&acme.brokers, &by_way_of));
     acme.state("session_timeout_ms: 1500");
-    let load = acme.load(&acme.topic, acme.orders(10_000, seed), 60);
+    let load = acme.load(&acme.topic, orders(10_000, seed), 60);
     let watch = acme.watch();
     let mut host = acme.follow("--batch-records 20 --fold-every 0.5");
     // All that there is now and one more record of each partition.
@@ -46,7 +46,6 @@ fn a_host_reads_on_whatever_becomes_of_its_connections() {
     println!("the slowest read on {:.1?} after its connections were mended: {:?}", slowest.0, slowest.1);
     load.stop();
     acme.caught_up();
-    host.signal("-TERM");
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    acme.stop(RUN, &mut host);
     acme.assert_whole("connections failed");
 }

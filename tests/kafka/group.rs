@@ -9,7 +9,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use silversmith::lake::Lake;
 
-use super::{Acme, cluster, piped, until};
+use super::{Acme, cluster, piped};
+use crate::support::until;
 use crate::tables::wait;
 
 const CALL_MAX: Duration = Duration::from_secs(10);

@@ -1,66 +1,48 @@
 //! Several hosts of one tenant: all of them land, one of them settles, and another takes over from it.
 
-use std::fs;
-use std::process::Stdio;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{Acme, Running, cluster, piped, until};
-use crate::support::call;
+use super::{Acme, RUN, cluster};
+use crate::support::{call, orders, until};
 use crate::tables::{rows, text};
 
 /// What a host says when it begins to settle.
 const SETTLES: &str = "settles from here on";
 
-/// A host of acme's group under a name of its own.
-struct Named {
-    running: Running,
-    log: std::path::PathBuf,
-}
-
-impl Named {
-    fn start(acme: &Acme, name: &str) -> Self {
-        let mut command = acme.workshop.silversmith("run tenants --lake lake --follow 0.05 --batch-records 20");
-        let log = acme.workshop.path(format!("log-{name}"));
-        let file = fs::File::create(&log).expect("the workshop is ours");
-        command.env("SILVERSMITH_HOST", name).env("SILVERSMITH_LOG", "info").stdout(Stdio::null()).stderr(file);
-        Self { running: Running(command.spawn().expect("the binary was built")), log }
-    }
-
-    fn says(&self, what: &str) -> bool {
-        fs::read_to_string(&self.log).is_ok_and(|log| log.contains(what))
-    }
-}
-
 #[test]
 fn one_host_settles_for_all_and_another_takes_over_from_it() {
     let acme = Acme::with("hosts", 4, &[]);
-    let orders = acme.orders(900, 31);
+    let orders = orders(900, 31);
     acme.produce(&orders[..300]);
-    let mut hosts = vec![Named::start(&acme, "first"), Named::start(&acme, "second")];
-    until("both hold partitions", || hosts.iter().all(|host| host.says("given partitions")));
+    let mut hosts = vec![];
+    for name in ["first", "second"] {
+        hosts.push((name, acme.follow_as(name, "--batch-records 20")));
+    }
+    let says = |name: &str, what: &str| acme.log_of(name).matches(what).count();
+    until("both hold partitions", || hosts.iter().all(|(name, _)| says(name, "given partitions") > 0));
     acme.produce(&orders[300..600]);
     until("all is in Silver", || acme.has(600));
-    until("one of them settles", || hosts.iter().any(|host| host.says(SETTLES)));
+    until("one of them settles", || hosts.iter().any(|(name, _)| says(name, SETTLES) > 0));
     // Joining, a host may have held the deciding partition for a moment: who says so last holds it now.
-    let leaves = |host: &Named| host.says("leaves settling to another host");
-    let settles = hosts.iter().position(|host| host.says(SETTLES) && !leaves(host)).expect("one of them still does");
-    let settler = hosts.remove(settles);
-    let other = hosts.remove(0);
-    assert!(!other.says(SETTLES) || leaves(&other), "both settle");
-    let before = fs::read_to_string(&other.log).unwrap_or_default().matches(SETTLES).count();
-    settler.running.signal("-KILL");
+    let leaves = |name: &str| says(name, "leaves settling to another host") > 0;
+    let settles = hosts.iter().position(|(name, _)| says(name, SETTLES) > 0 && !leaves(name));
+    let (_, mut settler) = hosts.remove(settles.expect("one of them still does"));
+    let (other, running) = hosts.remove(0);
+    let before = says(other, SETTLES);
+    assert!(before == 0 || leaves(other), "both settle");
+    settler.signal("-KILL");
     let died = Instant::now();
     acme.produce(&orders[600..]);
-    let taken = || fs::read_to_string(&other.log).unwrap_or_default().matches(SETTLES).count() > before;
-    until("the other takes over", taken);
+    until("the other takes over", || says(other, SETTLES) > before);
     let took = died.elapsed();
     until("all is in Silver again", || acme.has(900));
     println!("taken over after {:.1} s, all in Silver after {:.1} s", took.as_secs_f64(), died.elapsed().as_secs_f64());
     assert!(took < Duration::from_secs(11), "later than the session timeout and 5 s: {took:?}");
-    drop((settler, other));
+    settler.ended();
+    drop(running);
     // Folds what the hosts had no time to.
     acme.workshop.run("");
     acme.assert_whole("two hosts, of which one died");
@@ -70,8 +52,7 @@ fn one_host_settles_for_all_and_another_takes_over_from_it() {
 fn late_records_are_marked_wherever_batches_are_cut() {
     for (name, batches) in [("late-one", "--batch-records 1"), ("late-all", "")] {
         let acme = Acme::with(name, 1, &[]);
-        let setting = |text: String| text.replace("kafka: {", "kafka: { allowed_lateness: 10s,");
-        acme.workshop.edit("tenants/acme/tenant.yaml", setting);
+        acme.state("allowed_lateness: 10s");
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", cluster().bootstrap())
             .create()
@@ -80,18 +61,17 @@ fn late_records_are_marked_wherever_batches_are_cut() {
         // the broker does not keep.
         let hour = UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_millis() as i64 - 3_600_000;
         let seconds = [1000, 991, 1020, 1009, 1011, 1008, 1021];
-        let orders = acme.orders(400, 32);
-        let orders: Vec<&String> = orders.iter().filter(|order| order.starts_with("{\"kind\":\"order\"")).collect();
-        for (second, order) in seconds.iter().zip(&orders) {
+        let generated = orders(400, 32);
+        let orders: Vec<&String> = generated.iter().filter(|order| order.starts_with("{\"kind\":\"order\"")).collect();
+        let produce = |order: &str, second: i64| {
             let record = BaseRecord::<str, str>::to(&acme.topic).payload(order).timestamp(hour + second * 1000);
             producer.send(record).expect("the queue has room");
-        }
-        producer.flush(Duration::from_secs(30)).expect("the broker answers");
+            producer.flush(Duration::from_secs(30)).expect("the broker answers");
+        };
+        orders.iter().zip(seconds).for_each(|(order, second)| produce(order, second));
         acme.workshop.run(batches);
         // A run of its own goes on where the last one stood in event time.
-        let record = BaseRecord::<str, str>::to(&acme.topic).payload(orders[7]).timestamp(hour + 1_005_000);
-        producer.send(record).expect("the queue has room");
-        producer.flush(Duration::from_secs(30)).expect("the broker answers");
+        produce(orders[7], 1005);
         acme.workshop.run(batches);
         let mut late: Vec<(i64, String)> = rows(&acme.workshop.lake(), "acme/silver/order")
             .iter()
@@ -114,30 +94,23 @@ fn late_records_are_marked_wherever_batches_are_cut() {
 fn a_source_that_halts_leaves_the_others_alone_and_goes_on_once_that_is_declared() {
     let acme = Acme::with("beside", 1, &[]);
     with_returns(&acme);
-    let orders = acme.orders(200, 33);
+    let orders = orders(200, 33);
     acme.produce(&orders[..50]);
     acme.workshop.write("tenants/acme/input/1.ndjson", orders[100..150].join("\n") + "\n");
     acme.workshop.run("");
     acme.produce(&orders[50..100]);
-    let json = format!(r#"{{"partitions":[{{"topic":"{}","partition":0,"offset":70}}],"version":1}}"#, acme.topic);
-    let file = acme.workshop.path("delete.json");
-    fs::write(&file, json).expect("the workshop is ours");
-    let mut tool = cluster().tool("org.apache.kafka.tools.DeleteRecordsCommand");
-    piped(tool.arg("--offset-json-file").arg(&file), b"");
-    let host = acme.follow("--batch-records 20");
+    acme.delete_before(70);
+    let mut host = acme.follow("--batch-records 20");
     let lost = "lost the offsets 50 to 69";
     until("the source halts and says so at once", || acme.log().contains(lost));
     acme.workshop.write("tenants/acme/input/2.ndjson", orders[150..].join("\n") + "\n");
     let bronze = |source: &str| rows(&acme.workshop.lake(), &format!("acme/bronze/{source}")).len();
     until("the other source goes on", || bronze("returns") == 100);
     assert_eq!(bronze("orders"), 50);
-    let done = call(&mut acme.workshop.silversmith("source acknowledge-gap acme orders --lake lake"));
-    assert_eq!(done.code, 0, "{done:?}");
+    acme.says("source acknowledge-gap acme orders");
     until("the source goes on in the same process", || bronze("orders") == 80);
     assert_eq!(acme.log().matches(lost).count(), 1, "{}", acme.log());
-    host.signal("-TERM");
-    let mut host = host;
-    assert_eq!(host.ended(), Some(0), "{}", acme.log());
+    acme.stop(RUN, &mut host);
 }
 
 #[test]
@@ -145,7 +118,7 @@ fn a_topic_that_is_not_there_leaves_the_others_alone() {
     let acme = Acme::with("nowhere", 1, &[]);
     with_returns(&acme);
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| text.replace("topics: acme.nowhere", "topics: a.nowhere"));
-    acme.workshop.write("tenants/acme/input/1.ndjson", acme.orders(100, 34).join("\n") + "\n");
+    acme.workshop.write("tenants/acme/input/1.ndjson", orders(100, 34).join("\n") + "\n");
     let done = call(&mut acme.workshop.silversmith("run tenants --lake lake"));
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.stderr.contains("topic `a.nowhere` is not there"), "{done:?}");
@@ -158,9 +131,5 @@ fn with_returns(acme: &Acme) {
     let more = "  returns:\n    files: input/*.ndjson\n    schema_version: { path: $.meta.v, default: \"2.1\" }\n    \
                 mappings: { \"1.4\": mappings/returns-1.4.yaml, \"2.1\": mappings/returns-2.1.yaml }\n";
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| text.replace("pii:", &format!("{more}pii:")));
-    for version in ["1.4", "2.1"] {
-        let mapping = fs::read_to_string(acme.workshop.path(format!("tenants/acme/mappings/orders-{version}.yaml")));
-        let mapping = mapping.expect("the tenant was copied").replace("source: orders", "source: returns");
-        acme.workshop.write(&format!("tenants/acme/mappings/returns-{version}.yaml"), mapping);
-    }
+    acme.workshop.map_alike("returns");
 }

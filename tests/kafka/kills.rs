@@ -2,12 +2,12 @@
 //!
 //! `cargo xtask chaos --kills N` runs this with as many kills as wanted.
 
-use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Acme, seed, until};
-use crate::support::{random, trials};
+use super::Acme;
+use crate::killed::{LOG, entries};
+use crate::support::{orders, random, seed, trials, until};
 
 /// Kills of one lake before it is finished and held against its topic.
 const KILLS_A_LAKE: u64 = 30;
@@ -38,7 +38,7 @@ fn a_host_that_is_killed_loses_nothing_and_repeats_nothing() {
 /// Kills so many hosts of one lake, one after the other, and lets another finish; how many were cut short.
 fn kill_and_finish(name: &str, kills: u64, seed: &mut u64) -> u64 {
     let acme = Acme::new(name);
-    let load = acme.load(&acme.topic, acme.orders(10_000, *seed), ORDERS_A_SECOND);
+    let load = acme.load(&acme.topic, orders(10_000, *seed), ORDERS_A_SECOND);
     let mut cut = 0;
     for kill in 0..kills {
         let before = commits(&acme);
@@ -70,7 +70,5 @@ fn kill_and_finish(name: &str, kills: u64, seed: &mut u64) -> u64 {
 
 /// How many commits the log of Bronze holds.
 fn commits(acme: &Acme) -> u64 {
-    let log = acme.workshop.path("lake/acme/bronze/orders/_delta_log");
-    let entries = fs::read_dir(log).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json")).count() as u64
+    entries(&acme.workshop.path(LOG))
 }

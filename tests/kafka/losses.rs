@@ -1,13 +1,12 @@
 //! Offsets without records: gaps of the log pass and are recorded, and losses halt until somebody decides.
 
-use std::fs;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::{Acme, cluster, done, piped, until};
-use crate::support::call;
+use super::{Acme, cluster, done, piped};
+use crate::support::{call, orders, until};
 use crate::tables::{rows, text};
 
 impl Acme {
@@ -19,10 +18,19 @@ impl Acme {
     }
 
     /// A call on the lake that ends well; what it says.
-    fn says(&self, arguments: &str) -> String {
+    pub(super) fn says(&self, arguments: &str) -> String {
         let done = call(&mut self.workshop.silversmith(&format!("{arguments} --lake lake")));
         assert_eq!(done.code, 0, "`silversmith {arguments}`: {done:?}");
         done.stdout
+    }
+
+    /// Has the broker delete the records of partition 0 before `offset`, as its retention would.
+    pub(super) fn delete_before(&self, offset: i64) {
+        let topic = &self.topic;
+        let json = format!(r#"{{"partitions":[{{"topic":"{topic}","partition":0,"offset":{offset}}}],"version":1}}"#);
+        self.workshop.write("delete.json", json);
+        let mut tool = cluster().tool("org.apache.kafka.tools.DeleteRecordsCommand");
+        piped(tool.arg("--offset-json-file").arg(self.workshop.path("delete.json")), b"");
     }
 
     /// The gaps that manifests of Bronze tell of: first and last offset, and why.
@@ -44,7 +52,7 @@ impl Acme {
 #[test]
 fn aborted_transactions_and_markers_pass_and_are_recorded() {
     let acme = Acme::with("transactions", 1, &[]);
-    let orders = acme.orders(120, 21);
+    let orders = orders(120, 21);
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", cluster().bootstrap())
         .set("transactional.id", "silversmith-test")
@@ -83,7 +91,7 @@ fn what_compaction_removed_passes_and_is_recorded() {
     let settings =
         ["cleanup.policy=compact", "segment.ms=200", "min.cleanable.dirty.ratio=0.01", "delete.retention.ms=100"];
     let acme = Acme::with("compacted", 1, &settings);
-    let orders = acme.orders(200, 22);
+    let orders = orders(200, 22);
     // 17 keys: a record of each stays, and those of the segment that is written to.
     acme.produce(&orders[..150]);
     let mut produced = 150;
@@ -105,7 +113,7 @@ fn what_compaction_removed_passes_and_is_recorded() {
 #[test]
 fn a_topic_made_again_halts_until_somebody_decides() {
     let acme = Acme::with("again", 1, &[]);
-    let orders = acme.orders(120, 23);
+    let orders = orders(120, 23);
     acme.produce(&orders[..50]);
     acme.workshop.run("");
     done(cluster().delete_topic(&acme.topic));
@@ -130,16 +138,12 @@ fn a_topic_made_again_halts_until_somebody_decides() {
 #[test]
 fn records_that_retention_removed_unread_halt_until_somebody_decides() {
     let acme = Acme::with("retention", 1, &[]);
-    let orders = acme.orders(150, 24);
+    let orders = orders(150, 24);
     acme.produce(&orders[..50]);
     acme.workshop.run("");
     acme.produce(&orders[50..]);
     assert!(acme.says("lag acme --format json").contains("\"lag\": 100"));
-    let json = format!(r#"{{"partitions":[{{"topic":"{}","partition":0,"offset":80}}],"version":1}}"#, acme.topic);
-    let file = acme.workshop.path("delete.json");
-    fs::write(&file, json).expect("the workshop is ours");
-    let mut tool = cluster().tool("org.apache.kafka.tools.DeleteRecordsCommand");
-    piped(tool.arg("--offset-json-file").arg(&file), b"");
+    acme.delete_before(80);
     let said = acme.halts();
     assert!(said.contains("partition 0 of topic `acme.retention` lost the offsets 50 to 79"), "{said}");
     acme.says("source acknowledge-gap acme orders");

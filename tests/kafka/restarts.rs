@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Acme;
 use super::group::Watch;
-use super::{Acme, Running, until};
+use super::load::Load;
+use crate::support::{Running, orders, until};
 
 const HOSTS: [&str; 2] = ["alpha", "beta"];
 const FLAGS: &str = "--batch-records 50 --fold-every 0.5";
 /// What `kafka:` states when it states nothing.
 const SESSION: Duration = Duration::from_secs(6);
 
-/// Two hosts that share the four partitions of one topic.
-fn both(acme: &Acme, watch: &Watch) -> BTreeMap<&'static str, Running> {
+/// Two hosts that share the four partitions of one topic, under load.
+fn both(name: &str, seed: u64) -> (Acme, Watch, Load, BTreeMap<&'static str, Running>) {
+    let acme = Acme::with(name, 4, &[]);
+    let load = acme.load(&acme.topic, orders(10_000, seed), 100);
+    let watch = acme.watch();
     let hosts = HOSTS.into_iter().map(|name| (name, acme.follow_as(name, FLAGS))).collect();
     watch.settled(&acme.group, &acme.topic, HOSTS);
-    hosts
+    (acme, watch, load, hosts)
 }
 
 /// The ends of those partitions that `host` holds.
@@ -30,23 +35,18 @@ fn ends_of(acme: &Acme, watch: &Watch, host: &str) -> BTreeMap<i32, i64> {
 fn finish(acme: &Acme, hosts: BTreeMap<&str, Running>, what: &str) {
     acme.caught_up();
     for (name, mut host) in hosts {
-        host.signal("-TERM");
-        assert_eq!(host.ended(), Some(0), "{}", acme.log_of(name));
+        acme.stop(name, &mut host);
     }
     acme.assert_whole(what);
 }
 
 #[test]
 fn hosts_restarted_one_after_the_other_under_load_lose_nothing() {
-    let acme = Acme::with("rolling", 4, &[]);
-    let load = acme.load(&acme.topic, acme.orders(10_000, 31), 100);
-    let watch = acme.watch();
-    let mut hosts = both(&acme, &watch);
+    let (acme, watch, load, mut hosts) = both("rolling", 31);
     for name in HOSTS.repeat(2) {
         let host = hosts.get_mut(name).expect("both run");
         let asked = Instant::now();
-        host.signal("-TERM");
-        assert_eq!(host.ended(), Some(0), "{}", acme.log_of(name));
+        acme.stop(name, host);
         let (ended, ends) = (asked.elapsed(), ends_of(&acme, &watch, name));
         let started = Instant::now();
         *host = acme.follow_as(name, FLAGS);
@@ -62,10 +62,7 @@ fn hosts_restarted_one_after_the_other_under_load_lose_nothing() {
 
 #[test]
 fn another_host_takes_over_within_five_seconds_of_the_session_timeout() {
-    let acme = Acme::with("takeover", 4, &[]);
-    let load = acme.load(&acme.topic, acme.orders(10_000, 32), 100);
-    let watch = acme.watch();
-    let mut hosts = both(&acme, &watch);
+    let (acme, watch, load, mut hosts) = both("takeover", 32);
     let held = ends_of(&acme, &watch, "alpha");
     until("alpha lands", || acme.reaches("orders", &held));
     let mut alpha = hosts.remove("alpha").expect("both run");
@@ -98,7 +95,7 @@ fn another_host_takes_over_within_five_seconds_of_the_session_timeout() {
 fn of_two_hosts_of_one_name_one_halts_and_the_other_goes_on() {
     let acme = Acme::with("namesakes", 4, &[]);
     acme.state("session_timeout_ms: 1500");
-    let load = acme.load(&acme.topic, acme.orders(2_000, 33), 50);
+    let load = acme.load(&acme.topic, orders(2_000, 33), 50);
     let first = acme.follow_as("alpha", FLAGS);
     acme.watch().settled(&acme.group, &acme.topic, ["alpha"]);
     let hosts = [first, acme.follow_as("alpha", FLAGS)];

@@ -8,7 +8,7 @@ use std::process::Command;
 use xtask::kafka::{Cluster, Listener};
 
 use super::{Acme, done, folder, jars, piped};
-use crate::support::{Call, call, files};
+use crate::support::{Call, call, files, orders};
 use crate::tables::{rows, wait};
 
 const USER: &str = "silversmith";
@@ -133,7 +133,7 @@ fn a_guarded_broker_is_read_and_no_secret_is_shown() {
     );
     for (name, login) in [("scram", &from_environment), ("plain", &from_files)] {
         let acme = behind(&cluster, &guarded, certificates, name, login);
-        acme.produce(&acme.orders(100, 41));
+        acme.produce(&orders(100, 41));
         let ran = run(&acme, "run tenants");
         assert_eq!(ran.code, 0, "{ran:?}");
         acme.assert_whole(name);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Acme, Running, seed};
-use crate::support::{random, trials};
+use super::Acme;
+use crate::support::{Running, orders, random, seed, trials};
 
 const HOSTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 /// Rebalances of one lake before it is finished and held against its topic.
@@ -28,7 +28,7 @@ fn storm(name: &str, rebalances: u64, seed: &mut u64) {
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| {
         text.replace("    schema_version:", "    batch: { records: 10, bytes: 64KiB }\n    schema_version:")
     });
-    let load = acme.load(&acme.topic, acme.orders(10_000, *seed), ORDERS_A_SECOND);
+    let load = acme.load(&acme.topic, orders(10_000, *seed), ORDERS_A_SECOND);
     let watch = acme.watch();
     let mut hosts: BTreeMap<&str, Running> = BTreeMap::new();
     let (mut joined, mut left, mut killed) = (0, 0, 0);
@@ -49,8 +49,7 @@ fn storm(name: &str, rebalances: u64, seed: &mut u64) {
                 }
                 Some(mut host) => {
                     left += 1;
-                    host.signal("-TERM");
-                    assert_eq!(host.ended(), Some(0), "{}", acme.log_of(name));
+                    acme.stop(name, &mut host);
                 }
             }
         }
@@ -66,8 +65,7 @@ fn storm(name: &str, rebalances: u64, seed: &mut u64) {
     }
     let produced = load.stop();
     for (name, mut host) in hosts {
-        host.signal("-TERM");
-        assert_eq!(host.ended(), Some(0), "{}", acme.log_of(name));
+        acme.stop(name, &mut host);
     }
     // What is left comes at once.
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| text.replace("records: 10, bytes: 64KiB", "bytes: 32MiB"));

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use silversmith::lake::Lake;
 
-use super::{Acme, SOON, cluster, done, seed, until};
-use crate::support::{files, random, trials};
+use super::{Acme, cluster, done};
+use crate::support::{SOON, files, orders, random, seed, trials, until};
 use crate::tables::wait;
 
 const HOSTS: [&str; 2] = ["alpha", "beta"];
@@ -26,12 +26,7 @@ fn mirrored(name: &str) -> Acme {
     let acme = Acme::with(name, 4, &[]);
     acme.state("session_timeout_ms: 1500");
     done(cluster().create_topic(&format!("acme.{name}.mirror"), 4, &[]));
-    let mappings = acme.workshop.path("tenants/acme/mappings");
-    for version in ["1.4", "2.1"] {
-        let text = fs::read_to_string(mappings.join(format!("orders-{version}.yaml"))).expect("acme has it");
-        let text = text.replace("source: orders", "source: mirror");
-        fs::write(mappings.join(format!("mirror-{version}.yaml")), text).expect("the workshop is ours");
-    }
+    acme.workshop.map_alike("mirror");
     acme.workshop.edit("tenants/acme/tenant.yaml", |text| {
         let (begin, rest) = text.split_once("  orders:\n").expect("acme has the source");
         let (orders, end) = rest.split_once("pii:").expect("the workshop states treatments");
@@ -63,7 +58,7 @@ fn a_host_that_wakes_up_after_another_took_over_repeats_nothing() {
     let acme = mirrored("zombies");
     let topics = [acme.topic.clone(), format!("{}.mirror", acme.topic)];
     let groups = [acme.group.clone(), format!("{}.mirror", acme.group)];
-    let orders = consistent(acme.orders(10_000, seed));
+    let orders = consistent(orders(10_000, seed));
     let reversed: Vec<String> = orders.chunks(50).flat_map(|orders| orders.iter().rev().cloned()).collect();
     let loads = [acme.load(&topics[0], orders, 30), acme.load(&topics[1], reversed, 30)];
     let watch = acme.watch();
@@ -98,8 +93,7 @@ fn a_host_that_wakes_up_after_another_took_over_repeats_nothing() {
     let produced: usize = loads.into_iter().map(super::load::Load::stop).sum();
     until("all records are in Silver", || acme.has(produced));
     for (name, mut host) in hosts {
-        host.signal("-TERM");
-        assert_eq!(host.ended(), Some(0), "{}", acme.log_of(name));
+        acme.stop(name, &mut host);
     }
     println!("{produced} records; {asleep:?} were put to sleep; commits that lost: {:?}", lost(&acme));
     for (source, topic) in SOURCES.iter().zip(&topics) {

@@ -11,7 +11,7 @@ use arrow::compute::concat_batches;
 use object_store::memory::InMemory;
 use serde_json::Value;
 use silversmith::lake::Lake;
-use silversmith::pipeline::{self, Inputs, Observer, Settings, Stop, Tally};
+use silversmith::pipeline::{self, Inputs, Observer, Settings, Stop};
 use silversmith::position::Span;
 use silversmith::record::{self, Batch};
 use silversmith::registry::tenant::SourceSettings;
@@ -22,6 +22,7 @@ use super::clock::SimulatedWorld;
 use super::dice::Dice;
 use super::oracle::Received;
 use super::stage::{Stage, url};
+use crate::inside::Unwatched;
 
 /// What is still to be given: whoever's source is first is next.
 type Queue = Arc<Mutex<VecDeque<Batch>>>;
@@ -32,12 +33,6 @@ struct Replay(Queue);
 struct Replayed {
     name: String,
     queue: Queue,
-}
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn settled(&self, _: &str, _: &Tally, _: Option<(u64, u64)>) {}
 }
 
 /// A lake into which `received` went in this order.
@@ -52,7 +47,7 @@ pub(super) async fn replay(stage: &Stage<'_>, received: &[&Received]) -> Lake {
         let inputs = Arc::new(Replay(Arc::new(Mutex::new(queue))));
         let host = stage.props.host(lake.clone(), inputs, Stop::default(), settings);
         let tenant = stage.props.tenant(stage.shared.options.sources, same[0].generation);
-        let observer: Arc<dyn Observer> = Arc::new(Nobody);
+        let observer: Arc<dyn Observer> = Arc::new(Unwatched);
         for report in pipeline::run(&host, vec![Arc::clone(tenant)], &observer).await {
             if let Some(error) = &report.error {
                 panic!("the reference stopped: {error:?}");
@@ -95,6 +90,10 @@ impl Source for Replayed {
 
     fn place(&mut self, _: &BTreeMap<String, i64>) -> Result<(), SourceError> {
         Ok(())
+    }
+
+    fn is_unplaced(&self) -> bool {
+        false
     }
 
     fn stake(&self) -> Option<Stake> {

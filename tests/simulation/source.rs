@@ -108,7 +108,7 @@ impl Partitions {
         }
         let what = spans.iter().map(|span| format!("{} {}..={}", span.app_id, span.first, span.last));
         trace.note(&life.name, format_args!("is handed {}", what.collect::<Vec<_>>().join(", ")));
-        Some(Next::Batch(batch.finish(spans, json!({ "gaps": gaps, "latest": null, "watermark": null }))))
+        Some(Next::Batch(batch.finish(spans, json!({ "gaps": gaps }))))
     }
 
     /// Whether all that there ever was has been handed out.
@@ -137,7 +137,7 @@ impl Source for Partitions {
             return Ok(Next::Nothing);
         }
         if self.hear() {
-            return Ok(Next::Unplaced);
+            return Ok(Next::Nothing);
         }
         let batch = if self.of.dice.happens(100) { None } else { self.cut(bounds) };
         let done = self.reading == Reading::Once && self.is_done();
@@ -156,6 +156,10 @@ impl Source for Partitions {
         Ok(())
     }
 
+    fn is_unplaced(&self) -> bool {
+        self.given.is_some()
+    }
+
     fn stake(&self) -> Option<Stake> {
         Some(Stake { of: topic(&self.name), held: self.held.contains_key(&0) })
     }
@@ -165,7 +169,7 @@ impl Source for Partitions {
     }
 
     fn summary(&self) -> serde_json::Value {
-        json!({ "gaps": [], "latest": null, "watermark": null })
+        json!({ "gaps": [] })
     }
 
     fn measure(&self) -> Option<(u64, u64)> {

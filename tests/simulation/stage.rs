@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::{Either, join_all, join3, select};
 use object_store::memory::InMemory;
 use silversmith::lake::{CommitError, Lake};
-use silversmith::pipeline::{self, Observer, PipelineError, Settings, Stop, Tally, TenantReport};
+use silversmith::pipeline::{self, Observer, PipelineError, Settings, Stop, TenantReport};
 use url::Url;
 
 use super::clock::{Clock, SimulatedWorld};
@@ -17,10 +17,12 @@ use super::kafka::{Kafka, produce};
 use super::life::{Fate, Life};
 use super::options::Options;
 use super::oracle;
-use super::props::{Props, orders};
+use super::props::Props;
 use super::source::Topics;
 use super::store::{Shared, View};
 use super::trace::{Counts, Trace};
+use crate::inside::Unwatched;
+use crate::support::orders;
 
 /// The time within which everything must be done: hosts that wait for each other would take for ever.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -44,19 +46,13 @@ pub(super) struct Stage<'a> {
     lives: AtomicU64,
 }
 
-/// Nobody looks on.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn settled(&self, _: &str, _: &Tally, _: Option<(u64, u64)>) {}
-}
-
 /// Runs what `options` spell out; panics where anything is lost, invented or stuck.
 pub(super) fn simulate(options: &Arc<Options>, clock: &Clock, trace: &Trace, props: &Props) -> Outcome {
     let dice = Dice::new(options.seed);
     let sources = &props.tenant(options.sources, 0).sources;
     let logs = sources.iter().enumerate().map(|(number, source)| {
         let payloads = orders(options.records, options.seed + number as u64);
+        let payloads = payloads.into_iter().map(String::into_bytes).collect();
         (source.name.clone(), produce(payloads, options, &dice))
     });
     let kafka = Kafka::new(logs.collect(), clock, &dice, trace);
@@ -156,7 +152,7 @@ impl Stage<'_> {
         let (stop, settings) = (Stop::default(), self.settings(dice.time(100..20_000), follow));
         let host = self.props.host(lake, Arc::new(inputs), stop.clone(), settings);
         let tenants = vec![Arc::clone(self.props.tenant(options.sources, self.generation()))];
-        let observer: Arc<dyn Observer> = Arc::new(Nobody);
+        let observer: Arc<dyn Observer> = Arc::new(Unwatched);
 
         let stopped = async {
             match life.fate {
