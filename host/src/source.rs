@@ -75,8 +75,6 @@ pub enum Next {
     Nothing,
     /// Nothing any more.
     Ended,
-    /// Partitions were given to this host: [`Source::place`] is to say where Bronze ends.
-    Unplaced,
 }
 
 /// What a source says of which host runs the Silver of its tenant. Of all sources of a tenant the stake with the least `of`
@@ -101,14 +99,13 @@ pub trait Source: Send {
     /// The next batch, or why there is none.
     fn next(&mut self, bounds: BatchBounds) -> Result<Next, SourceError>;
 
-    /// Takes up where Bronze ends now, by transaction identifier: after [`Next::Unplaced`], and after a batch that
+    /// Takes up where Bronze ends now, by transaction identifier: where it waits to be placed, and after a batch that
     /// others had landed, in whole or in part. What was read ahead from elsewhere is dropped.
     fn place(&mut self, transactions: &BTreeMap<String, i64>) -> Result<(), SourceError>;
 
-    /// Whether it waits to be placed, and the rest of its group with it; the next call of [`Source::next`] says so too.
-    fn is_unplaced(&self) -> bool {
-        false
-    }
+    /// Whether partitions were given to this host, so that it waits to be placed and has nothing before; the rest of its
+    /// group waits with it.
+    fn is_unplaced(&self) -> bool;
 
     /// What it says of which host runs Silver; none where all that it reads is this host's.
     fn stake(&self) -> Option<Stake>;

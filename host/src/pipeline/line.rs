@@ -309,13 +309,9 @@ impl Line {
         self.due.clear();
     }
 
-    /// Tells the source where Bronze ends, if it waits for that.
-    pub(super) async fn place_if_unplaced(&mut self, host: &Arc<Host>) -> Result<(), PipelineError> {
-        if self.source.as_ref().is_some_and(|source| source.is_unplaced()) {
-            self.look(host).await?;
-            self.place(host).await?;
-        }
-        Ok(())
+    /// Whether the source waits to be told where Bronze ends.
+    pub(super) fn is_unplaced(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is_unplaced())
     }
 
     /// Whether this host holds what decides who settles; none where the source has no say.

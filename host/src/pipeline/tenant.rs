@@ -180,8 +180,12 @@ impl Run {
     /// Keeps no source waiting while another is busy, or while much is due: those that wait to be placed come first, for
     /// the rest of their groups waits with them, and those that had nothing are asked again after a while.
     async fn attend(&mut self) -> Result<(), PipelineError> {
-        for line in &mut self.lines {
-            line.place_if_unplaced(&self.host).await?;
+        for (line, had) in self.lines.iter_mut().zip(&mut self.had) {
+            if line.is_unplaced() {
+                line.look(&self.host).await?;
+                line.place(&self.host).await?;
+                *had = Had::Records;
+            }
         }
         let now = self.host.lake.world().now();
         // The clock may be set back.
@@ -269,11 +273,6 @@ async fn take_in(
     };
     match next {
         Next::Batch(batch) => land(host, line, settles, work, batch).await.map(|landed| (Had::Records, landed)),
-        Next::Unplaced => {
-            line.look(host).await?;
-            line.place(host).await?;
-            Ok((Had::Records, None))
-        }
         // Others may have landed something.
         Next::Nothing | Next::Ended => {
             let news = line.look(host).await?;

@@ -63,7 +63,7 @@ pub async fn trial(
     let bounds = BatchBounds { records_max, bytes_max: crate::record::BATCH_BYTES_MAX };
     let batch = match records.next(bounds)? {
         Next::Batch(batch) => batch,
-        Next::Nothing | Next::Ended | Next::Unplaced => {
+        Next::Nothing | Next::Ended => {
             crate::record::BatchBuilder::new(&source.name).finish(vec![], serde_json::Value::Null)
         }
     };

@@ -356,6 +356,10 @@ impl Source for Files {
         )))
     }
 
+    fn is_unplaced(&self) -> bool {
+        false
+    }
+
     fn stake(&self) -> Option<Stake> {
         None
     }

@@ -140,7 +140,7 @@ impl Source for Kafka {
             return Err(self.halted("its polling thread has ended, expected it to run; please report it".to_owned()));
         }
         if state.placement == Placement::Wanted {
-            return Ok(Next::Unplaced);
+            return Ok(Next::Nothing);
         }
         if let Some(batch) = state.take(&self.name, self.schema_version.as_deref(), bounds) {
             return Ok(Next::Batch(batch));

@@ -53,7 +53,6 @@ impl Host {
             let batch = match source.next(bounds) {
                 Ok(Next::Batch(batch)) => batch,
                 Ok(Next::Ended | Next::Nothing) => break,
-                Ok(Next::Unplaced) => panic!("files are not placed"),
                 Err(error) => return Err((read, error)),
             };
             let first = self.progress.transactions.get("orders").map_or(0, |last| last + 1);
