@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::shell::{Failure, cache, output, program, run, succeeds};
+use crate::shell::{Failure, cache, output, program, remove, run, succeeds};
 
 /// Says which Kafka.
 const POM: &str = include_str!("../../tests/kafka/pom.xml");
@@ -367,13 +367,4 @@ fn bootstrap(ports: impl IntoIterator<Item = u16>) -> String {
 
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
     fs::write(file, text).map_err(Failure::io(format!("failed to write {}", file.display())))
-}
-
-fn remove(folder: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure(format!("failed to empty {}: {error}", folder.display())))
-        }
-        _ => Ok(()),
-    }
 }

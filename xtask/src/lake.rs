@@ -5,17 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::shell::{Failure, cargo, program, root, run, target};
+use crate::shell::{Failure, cargo, program, remove, root, run, target};
 
 /// An empty folder of this name beside the build, for a lake that may be thrown away.
 pub(crate) fn fresh(name: &str) -> Result<PathBuf, Failure> {
     let folder = target().join(name);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure(format!("failed to empty {}: {error}", folder.display())))
-        }
-        _ => Ok(folder),
-    }
+    remove(&folder)?;
+    Ok(folder)
 }
 
 /// Builds the host and gives the path of its binary. With the whole workspace, as tests do: a smaller choice of

@@ -98,6 +98,16 @@ pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|done| done.status.success())
 }
 
+/// Removes a folder with all that is in it, if it is there.
+pub fn remove(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure(format!("failed to empty {}: {error}", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// When the file was changed; none where it is missing.
 pub fn changed(file: &Path) -> io::Result<Option<std::time::SystemTime>> {
     match file.metadata() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use xtask::kafka::Cluster;
 use xtask::setup;
 
-use crate::demo::live::{Host, remove, tenants};
+use crate::demo::live::{Host, tenants};
 use crate::shell::{Failure, cargo, program, run, target};
 use crate::{lake, plugins};
 
@@ -85,8 +85,7 @@ impl Bench {
 
     /// Kills a host of many tenants, copies of the one in `tenants`, and prints how soon it commits again.
     fn many(&self, tenants: &Path) -> Result<(), Failure> {
-        let folder = target().join("bench-kafka-tenants");
-        remove(&folder)?;
+        let folder = lake::fresh("bench-kafka-tenants")?;
         let failed = || Failure::io("failed to write the tenants");
         fs::create_dir_all(&folder).map_err(failed())?;
         run(program("cp", ["-r"]).arg(tenants.join("canonical")).arg(&folder))?;

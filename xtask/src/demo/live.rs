@@ -11,7 +11,7 @@ use serde_json::Value;
 use xtask::generate::{self, Plan, Plot};
 use xtask::kafka::Cluster;
 use xtask::setup;
-use xtask::shell::{self, Failure, output, program, root, target};
+use xtask::shell::{self, Failure, output, program, remove, root, target};
 
 use crate::{lake, plugins};
 
@@ -162,14 +162,4 @@ fn show(begun: Instant, produced: usize, [bronze, changes, orders]: &[u64; 3]) {
 
 fn run_lag(binary: &Path, tenants: &Path, lake: &Path) -> Result<(), Failure> {
     shell::run(program(binary, ["lag", "acme", "--tenants"]).arg(tenants).arg("--lake").arg(lake))
-}
-
-/// Removes a folder, if it is there.
-pub(crate) fn remove(folder: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure(format!("failed to empty {}: {error}", folder.display())))
-        }
-        _ => Ok(()),
-    }
 }
