@@ -13,7 +13,7 @@ use xtask::generate::{self, Plan, Plot};
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    Path::new(env!("SILVERSMITH_ROOT"))
 }
 
 /// The folder of real records. A test that needs it fails where it is missing.

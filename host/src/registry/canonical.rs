@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_program_brings_every_canonical_contract_of_the_repository() {
-        let tenants = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tenants"));
+        let tenants = Path::new(concat!(env!("SILVERSMITH_ROOT"), "/tenants"));
         assert_eq!(contracts(tenants).unwrap(), brought());
         let elsewhere = tempfile::tempdir().unwrap();
         assert_eq!(contracts(elsewhere.path()).unwrap(), brought());

@@ -32,7 +32,7 @@ pub(crate) fn settings(cache: &Path) -> EngineSettings {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/hostile")
+    Path::new(env!("SILVERSMITH_ROOT")).join("plugins/hostile")
 }
 
 /// The plugin `name` of `plugins/hostile`, as a component.
@@ -73,7 +73,7 @@ pub(crate) fn core(text: &str) -> Vec<u8> {
 
 fn world(wit: &str) -> (Resolve, wit_parser::WorldId) {
     let mut resolve = Resolve::default();
-    let (ours, _) = resolve.push_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")).unwrap();
+    let (ours, _) = resolve.push_path(Path::new(env!("SILVERSMITH_ROOT")).join("wit")).unwrap();
     let package = if wit.is_empty() { ours } else { resolve.push_str("test.wit", wit).unwrap() };
     let world = resolve.select_world(&[package], None).unwrap();
     (resolve, world)

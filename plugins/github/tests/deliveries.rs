@@ -19,7 +19,7 @@ fn harness() -> Harness<GitHub> {
 /// Every delivery of the data folder, in the order of its files.
 fn lines() -> Vec<String> {
     let data = std::env::var_os("SILVERSMITH_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+        .map_or_else(|| PathBuf::from(env!("SILVERSMITH_ROOT")).join("../shared/data"), PathBuf::from);
     let folder = data.join("github-events");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}: set SILVERSMITH_DATA to the data folder", folder.display()))

@@ -75,7 +75,7 @@ fn calls(text: &[u8]) -> Vec<BronzeBatch> {
 }
 
 fn configuration() -> std::io::Result<Configuration> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tenants/acme/");
+    let folder = concat!(env!("SILVERSMITH_ROOT"), "/tenants/acme/");
     let file =
         |path: &str| Ok(ConfigFile { path: path.to_owned(), text: fs::read_to_string(format!("{folder}{path}"))? });
     let files: std::io::Result<_> =

@@ -363,7 +363,7 @@ fn contract_errors_show_place_and_hint() {
 
 #[test]
 fn the_canonical_contracts_are_read() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tenants/canonical");
+    let folder = std::path::Path::new(env!("SILVERSMITH_ROOT")).join("tenants/canonical");
     let mut contracts = Contracts::new();
     for file in std::fs::read_dir(folder).expect("the folder is in the repository") {
         let path = file.expect("the folder can be read").path();

@@ -9,7 +9,7 @@ use silversmith_sdk::testing::{Answer, Harness};
 
 use crate::support::{data, data_type_of, harness, rows, verdict};
 
-const TENANTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tenants");
+const TENANTS: &str = concat!(env!("SILVERSMITH_ROOT"), "/tenants");
 
 fn clinic() -> Harness<Mappings> {
     let text = |path: &str| std::fs::read_to_string(format!("{TENANTS}/{path}")).expect(path);

@@ -54,7 +54,7 @@ fn optional_keys_are_left_out_rather_than_null() {
 
 #[test]
 fn the_published_file_is_the_schema() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mapping.schema.json");
+    let path = concat!(env!("SILVERSMITH_ROOT"), "/mapping.schema.json");
     let current = format!("{:#}\n", silversmith_plugin_mapping::schema());
     let published = std::fs::read_to_string(path).unwrap_or_default();
     assert!(

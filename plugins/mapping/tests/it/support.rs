@@ -121,7 +121,7 @@ pub(crate) fn warnings(body: &str, contracts_text: &str) -> String {
 /// A file of the real data, or none where the data is not at hand.
 pub(crate) fn data(path: &str) -> std::path::PathBuf {
     let root = std::env::var_os("SILVERSMITH_DATA").map_or_else(
-        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        || std::path::PathBuf::from(concat!(env!("SILVERSMITH_ROOT"), "/../shared/data")),
         std::path::PathBuf::from,
     );
     root.join(path)

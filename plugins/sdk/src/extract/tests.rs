@@ -14,7 +14,7 @@ use crate::{
 
 /// A folder of the recorded data.
 fn data(folder: &str) -> PathBuf {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let default = concat!(env!("SILVERSMITH_ROOT"), "/../shared/data");
     let root = std::env::var_os("SILVERSMITH_DATA").unwrap_or_else(|| default.into());
     let folder = PathBuf::from(root).join(folder);
     assert!(folder.is_dir(), "{} is missing: set SILVERSMITH_DATA to the recorded data", folder.display());
