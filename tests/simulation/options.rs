@@ -98,7 +98,7 @@ impl Options {
             }
             Focus::Commits => {
                 (options.hosts, options.sources, options.freezes, options.get_faults) = (1, 1, 0, 0);
-                (options.put_faults, options.storms, options.batch_records) = (60, 800, dice.between(3..12));
+                (options.put_faults, options.storms, options.batch_records) = (120, 500, dice.between(3..12));
                 options.change_every = seconds(1000);
             }
         }

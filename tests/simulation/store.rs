@@ -103,11 +103,13 @@ impl View {
         if !self.fails(options.put_faults) {
             return None;
         }
-        let rolled = match self.shared.dice.between(0..4) {
-            0 => Fault::Refused,
+        // A refusal is an answer that is what it says.
+        let kinds = if options.focus == Focus::Commits { 0..3 } else { 0..4 };
+        let rolled = match self.shared.dice.between(kinds) {
+            0 => Fault::Lost,
             1 => Fault::Taken,
             2 => Fault::Late,
-            _ => Fault::Lost,
+            _ => Fault::Refused,
         };
         let mut storm = self.storm.lock().expect("rolling does not panic");
         let fault = match storm.until > self.shared.clock.now() {
