@@ -16,7 +16,8 @@ pub(crate) enum Trials {
 pub(crate) fn test(trials: Trials) -> Result<(), Failure> {
     setup::all()?;
     let folder = plugins::build()?;
-    let mut tests = cargo(["test", "--release", "--workspace"]);
+    // Seeds and counts are said by tests that pass too.
+    let mut tests = cargo(["test", "--release", "--workspace", "--", "--show-output"]);
     tests.env("SILVERSMITH_PLUGINS", &folder);
     if trials == Trials::All {
         tests.env("SILVERSMITH_TRIALS", "all");
