@@ -5,6 +5,7 @@
 
 mod brokers;
 mod connections;
+mod frames;
 mod group;
 mod hosts;
 mod kills;

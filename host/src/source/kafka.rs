@@ -25,6 +25,7 @@ mod look;
 mod native;
 mod placing;
 mod poller;
+mod proving;
 mod settings;
 mod state;
 mod verdict;

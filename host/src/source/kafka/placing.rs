@@ -53,7 +53,7 @@ impl Poller {
         let course = self.shared.lock().course;
         let taken = listed.and_then(|()| consumer.incremental_assign(&list)).and_then(|()| match course {
             Course::Reading => consumer.resume(&list),
-            Course::Halted | Course::Fenced | Course::Leaving => consumer.pause(&list),
+            Course::Halted | Course::Fenced | Course::Renewing | Course::Leaving => consumer.pause(&list),
         });
         if let Err(error) = taken {
             self.leave(format!("partitions cannot be read: {error}"));

@@ -3,7 +3,6 @@
 //! It goes on while batches are landed and settled, so that the group hears of this host whatever a commit takes. It
 //! holds the state's lock only between calls to the client, never during one: callbacks come within them.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,9 +18,8 @@ use tracing::{debug, info, warn};
 
 use super::buffer::{Flow, Incoming};
 use super::native::{self, DescribeError};
-use super::placing::log;
 use super::state::{Course, Lead, Shared};
-use super::verdict::{Identity, Known, Log, judge};
+use super::verdict::Identity;
 use crate::source::SourceError;
 use crate::source::files::Reading;
 
@@ -82,13 +80,18 @@ impl Poller {
                 state.stop(Course::Leaving, error);
                 state.lead = Lead::Unknown;
             }
-            if state.course != Course::Fenced {
+            let was = state.course;
+            if !matches!(was, Course::Fenced | Course::Renewing) {
                 state.course = Course::Leaving;
                 return;
             }
             // Nothing is held until the next client is given partitions.
             state.partitions.clear();
-            (state.course, state.placed, state.epoch) = (Course::Reading, false, state.epoch + 1);
+            (state.course, state.lead, state.placed) = (Course::Reading, Lead::Another, false);
+            (state.given_up, state.epoch) = (false, state.epoch + 1);
+            if was == Course::Renewing {
+                continue;
+            }
             fenced = if last.elapsed() > in_a_row { 1 } else { fenced + 1 };
             last = Instant::now();
             if fenced > FENCED_MAX {
@@ -147,7 +150,7 @@ impl Poller {
                     paused = true;
                     poller.poll(&consumer);
                 }
-                Course::Fenced | Course::Leaving => break,
+                Course::Fenced | Course::Renewing | Course::Leaving => break,
             }
         }
         acknowledge(&consumer, &shared);
@@ -212,8 +215,10 @@ impl Poller {
             ) => {
                 // Which partition it is, and what became of it, is asked anew for each: see `prove`.
                 warn!(source = self.source, %error, "the brokers lack what was asked for");
-                for (.., partition) in self.shared.lock().all() {
-                    partition.doubt();
+                {
+                    let mut state = self.shared.lock();
+                    state.all().for_each(|(.., partition)| partition.doubt());
+                    state.given_up |= code == Some(Code::AutoOffsetReset);
                 }
                 let ids = native::topic_ids(consumer.client(), &self.topics, CALL_MAX);
                 if let Err(Trouble::Halt(message)) = ids.map_err(Trouble::from) {
@@ -267,76 +272,12 @@ impl Poller {
             }
         }
     }
-
-    /// Lets records leave whose topics are still the same, and whose gaps are those of the log.
-    fn prove(&self, consumer: &BaseConsumer<Self>) {
-        let (epoch, open): (u64, Vec<Open>) = {
-            let mut state = self.shared.lock();
-            let open = state.all().filter(|(.., held)| held.is_open());
-            let open = open.map(|(topic, number, held)| Open {
-                topic: topic.to_owned(),
-                number,
-                app_id: held.app_id.clone(),
-                next: held.guard.next(),
-                from: held.questioned_from(),
-            });
-            let open = open.collect();
-            (state.epoch, open)
-        };
-        if open.is_empty() {
-            return;
-        }
-        match self.check(consumer, &open) {
-            Ok(()) => {
-                let mut state = self.shared.lock();
-                if state.epoch == epoch {
-                    for Open { topic, number, next, .. } in &open {
-                        if let Some(held) = state.partition(topic, *number) {
-                            held.prove(*next);
-                        }
-                    }
-                }
-            }
-            Err(Trouble::Halt(message)) => self.halt(message),
-            Err(Trouble::Later(what)) => warn!(source = self.source, what, "the brokers do not answer; trying again"),
-        }
-    }
-
-    fn check(&self, consumer: &BaseConsumer<Self>, open: &[Open]) -> Result<(), Trouble> {
-        let topics: BTreeSet<String> = open.iter().map(|open| open.topic.clone()).collect();
-        let topics: Vec<String> = topics.into_iter().collect();
-        let ids = native::topic_ids(consumer.client(), &topics, CALL_MAX)?;
-        for Open { topic, number, app_id, next, from } in open {
-            let Some(held) = Identity::parse(app_id) else { continue };
-            let identity = Identity { topic_id: &ids[topic], ..held };
-            if identity.to_string() != *app_id {
-                let known = Known::Another { app_id: app_id.clone(), last: next - 1 };
-                judge(known, Log { start: 0, end: 0 }).position(&identity).map_err(Trouble::Halt)?;
-            }
-            if let Some(first) = from {
-                let log = log(consumer, topic, *number)?;
-                judge(Known::Before(*first), log).position(&identity).map_err(Trouble::Halt)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The brokers did not answer in time.
 pub(super) fn no_answer(source: &str, what: String) -> SourceError {
     let (source_name, source) = (source.to_owned(), io::Error::new(io::ErrorKind::TimedOut, what));
     SourceError::Io { source_name, what: "the brokers".to_owned(), source }
-}
-
-/// A partition with something to prove.
-struct Open {
-    topic: String,
-    number: i32,
-    app_id: String,
-    /// To be proven up to here.
-    next: i64,
-    /// From where on its log must still reach back.
-    from: Option<i64>,
 }
 
 /// Stops fetching where a partition holds its share of the budget, and goes on where it has room.

@@ -209,6 +209,8 @@ pub(super) enum Course {
     Halted,
     /// Makes another client: the group took this one for another process of the host's name.
     Fenced,
+    /// Makes another client: this one fetches a partition no more, and the brokers have what it lacks.
+    Renewing,
     /// Ends, or has ended.
     Leaving,
 }
@@ -240,6 +242,8 @@ pub(super) struct State {
     pub(super) lead: Lead,
     /// What is in the tables and not yet told the group.
     pub(super) acknowledged: Vec<(String, i64)>,
+    /// The client was told that an offset is not there, and fetches its partition no more: not even where it is told to seek.
+    pub(super) given_up: bool,
     /// Why it does not read any more, until somebody asks.
     pub(super) failed: Option<SourceError>,
     /// Counts the times that nothing was left to poll.
