@@ -23,6 +23,7 @@
 mod buffer;
 mod look;
 mod native;
+mod partition;
 mod placing;
 mod poller;
 mod proving;

@@ -11,8 +11,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use super::native;
+use super::partition::Partition;
 use super::poller::{AGAIN, CALL_MAX, PATIENCE, Poller, Trouble, no_answer};
-use super::state::{Course, Lead, Partition, Placement, State};
+use super::state::{Course, Lead, Placement, State};
 use super::verdict::{Identity, Known, Log, judge};
 use crate::source::files::Reading;
 
