@@ -38,14 +38,14 @@ pub(super) struct Proxy(Arc<Mutex<State>>);
 
 struct State {
     way: Way,
-    /// How often each refusal of the way was given.
-    given: Vec<u64>,
+    /// Whether the last refusal of the way was given to somebody; those before it lead to it.
+    refused: bool,
 }
 
 impl Proxy {
     /// Takes connections on `entrance`, for as long as the process runs, and leads them to `port` on loopback.
     pub(super) fn new(entrance: TcpListener, port: u16) -> Self {
-        let proxy = Self(Arc::new(Mutex::new(State { way: Way::Open, given: vec![] })));
+        let proxy = Self(Arc::new(Mutex::new(State { way: Way::Open, refused: false })));
         let taking = proxy.clone();
         spawn(move || {
             for host in entrance.incoming().flatten() {
@@ -66,13 +66,14 @@ impl Proxy {
 
     /// Has the way be another from now on.
     pub(super) fn set(&self, way: Way) {
-        let refusals = if let Way::Refusing(refusals) = way { refusals.len() } else { 0 };
-        *held(&self.0) = State { way, given: vec![0; refusals] };
+        *held(&self.0) = State { way, refused: false };
     }
 
-    /// Whether each refusal of the way was given to somebody.
-    pub(super) fn refused_all(&self) -> bool {
-        held(&self.0).given.iter().all(|given| *given > 0)
+    /// Whether the way did what it is for: where it refuses, the last of its refusals was given to somebody. Those before
+    /// it lead there, and who is on the way there already does not ask for them.
+    pub(super) fn is_met(&self) -> bool {
+        let state = held(&self.0);
+        state.refused || !matches!(state.way, Way::Refusing(_))
     }
 
     fn way(&self) -> Way {
@@ -111,7 +112,8 @@ impl Proxy {
             }
             Side::Broker => held(asked).remove(&frames::answers(&frame)),
         };
-        match self.way() {
+        let way = self.way();
+        match way {
             Way::Open => {}
             Way::Late(late) => sleep(late),
             Way::Torn if side == Side::Host => {}
@@ -127,13 +129,13 @@ impl Proxy {
             }
             Way::Closed => return false,
             Way::Refusing(refusals) => {
-                for (nth, refusal) in refusals.iter().enumerate() {
-                    if question.is_some_and(|question| frames::refuse(&mut frame, question, *refusal))
-                        && let Some(given) = held(&self.0).given.get_mut(nth)
-                    {
-                        *given += 1;
-                    }
+                // In the end that of the last.
+                let mut refused = false;
+                for refusal in refusals {
+                    refused = question.is_some_and(|question| frames::refuse(&mut frame, question, *refusal));
                 }
+                let mut state = held(&self.0);
+                state.refused |= refused && state.way == way;
             }
         }
         to.write_all(&frame).is_ok()
